@@ -1,0 +1,240 @@
+/*
+ * See fd.h. Facts: unix(7) for SCM_RIGHTS and SCM_CREDENTIALS, close_range(2), fcntl(2).
+ */
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+int fd_close(int fd)
+{
+    int saved = errno;
+    if (fd >= 0)
+        (void)close(fd);
+    errno = saved;
+    return -EBADF;
+}
+
+void fd_close_many(int *fds, size_t n_fds)
+{
+    for (size_t i = 0; i < n_fds; i++)
+        fds[i] = fd_close(fds[i]);
+}
+
+int fd_set_nonblock(int fd, bool nonblock)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0)
+        return -errno;
+    int wanted = nonblock ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+    if (wanted != flags && fcntl(fd, F_SETFL, wanted) < 0)
+        return -errno;
+    return 0;
+}
+
+int fd_set_cloexec(int fd, bool cloexec)
+{
+    if (fcntl(fd, F_SETFD, cloexec ? FD_CLOEXEC : 0) < 0)
+        return -errno;
+    return 0;
+}
+
+int fd_close_all_except(const int *keep, size_t n_keep)
+{
+    int sorted[34];
+    size_t n_sorted = 0;
+
+    if (n_keep > 32)
+        return -EINVAL;
+    for (size_t i = 0; i < n_keep; i++) {
+        if (keep[i] < 3)
+            continue;
+        size_t at = n_sorted++;
+        for (; at > 0 && sorted[at - 1] > keep[i]; at--)
+            sorted[at] = sorted[at - 1];
+        sorted[at] = keep[i];
+    }
+    unsigned int next = 3;
+    for (size_t i = 0; i < n_sorted; i++) {
+        unsigned int kept = (unsigned int)sorted[i];
+        if (kept > next && close_range(next, kept - 1, 0) < 0)
+            return -errno;
+        if (kept >= next)
+            next = kept + 1;
+    }
+    return close_range(next, ~0U, 0) < 0 ? -errno : 0;
+}
+
+int fd_move_above_take(int fd, int minimum)
+{
+    int moved = fcntl(fd, F_DUPFD_CLOEXEC, minimum);
+    int result = moved < 0 ? -errno : moved;
+    fd_close(fd);
+    return result;
+}
+
+int fd_write_all(int fd, const void *bytes, size_t size)
+{
+    const char *next = bytes;
+    while (size > 0) {
+        ssize_t written = write(fd, next, size);
+        if (written < 0) {
+            if (errno == EINTR)
+                continue;
+            return -errno;
+        }
+        next += written;
+        size -= (size_t)written;
+    }
+    return 0;
+}
+
+int fd_read_file(int directory_fd, const char *path, size_t limit, char **ret_text,
+                 size_t *ret_size)
+{
+    _cleanup_fd_ int fd = openat(directory_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return -errno;
+
+    size_t capacity = limit < 4096 ? limit + 1 : 4096, size = 0;
+    _cleanup_free_ char *text = malloc(capacity + 1);
+    if (!text)
+        return -ENOMEM;
+    for (;;) {
+        ssize_t got = read(fd, text + size, capacity - size);
+        if (got < 0) {
+            if (errno == EINTR)
+                continue;
+            return -errno;
+        }
+        if (got == 0)
+            break;
+        size += (size_t)got;
+        if (size > limit)
+            return -EFBIG;
+        if (size == capacity) {
+            capacity = capacity * 2 > limit + 1 ? limit + 1 : capacity * 2;
+            char *larger = realloc(text, capacity + 1);
+            if (!larger)
+                return -ENOMEM;
+            text = larger;
+        }
+    }
+    text[size] = '\0';
+    if (ret_size)
+        *ret_size = size;
+    *ret_text = TAKE_PTR(text);
+    return 0;
+}
+
+ssize_t fd_send(int socket_fd, const void *bytes, size_t size, const int *fds, size_t n_fds,
+                int flags)
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int) * FD_MESSAGE_MAX)];
+    } control;
+    struct iovec vector = {.iov_base = (void *)bytes, .iov_len = size};
+    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+
+    if (n_fds > FD_MESSAGE_MAX)
+        return -EINVAL;
+    if (n_fds > 0) {
+        memset(&control, 0, sizeof control);
+        message.msg_control = &control;
+        message.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
+        memcpy(CMSG_DATA(header), fds, sizeof(int) * n_fds);
+    }
+    for (;;) {
+        ssize_t sent = sendmsg(socket_fd, &message, flags | MSG_NOSIGNAL);
+        if (sent >= 0)
+            return sent;
+        if (errno != EINTR)
+            return -errno;
+    }
+}
+
+void fd_received_done(FdReceived *received)
+{
+    fd_close_many(received->fds, received->n_fds);
+    received->n_fds = 0;
+    received->pidfd = fd_close(received->pidfd);
+}
+
+/* Sorts one control message into `ret`; surplus descriptors are closed and reported. */
+static int take_control_message(const struct cmsghdr *header, FdReceived *ret)
+{
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_len < CMSG_LEN(0))
+        return 0;
+    size_t size = header->cmsg_len - CMSG_LEN(0);
+
+    if (header->cmsg_type == SCM_RIGHTS) {
+        int result = 0;
+        for (size_t at = 0; at + sizeof(int) <= size; at += sizeof(int)) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(header) + at, sizeof fd);
+            if (ret->n_fds < FD_MESSAGE_MAX) {
+                ret->fds[ret->n_fds++] = fd;
+            } else {
+                fd_close(fd);
+                result = -EMSGSIZE;
+            }
+        }
+        return result;
+    }
+    if (header->cmsg_type == SCM_CREDENTIALS && size >= sizeof(struct ucred)) {
+        struct ucred credentials;
+        memcpy(&credentials, CMSG_DATA(header), sizeof credentials);
+        ret->has_credentials = true;
+        ret->pid = credentials.pid;
+        ret->uid = credentials.uid;
+        ret->gid = credentials.gid;
+    } else if (header->cmsg_type == SCM_PIDFD && size >= sizeof(int)) {
+        int fd;
+        memcpy(&fd, CMSG_DATA(header), sizeof fd);
+        fd_close(ret->pidfd);
+        ret->pidfd = fd;
+    }
+    return 0;
+}
+
+ssize_t fd_receive(int socket_fd, void *bytes, size_t size, FdReceived *ret, int flags)
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int) * FD_MESSAGE_MAX) + CMSG_SPACE(sizeof(struct ucred)) +
+                   CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec vector = {.iov_base = bytes, .iov_len = size};
+    struct msghdr message = {.msg_iov = &vector,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    ssize_t got;
+
+    *ret = FD_RECEIVED_EMPTY;
+    do
+        got = recvmsg(socket_fd, &message, flags | MSG_CMSG_CLOEXEC);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return -errno;
+
+    int result = message.msg_flags & MSG_CTRUNC ? -EMSGSIZE : 0;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header;
+         header = CMSG_NXTHDR(&message, header)) {
+        int taken = take_control_message(header, ret);
+        if (taken < 0)
+            result = taken;
+    }
+    if (result < 0) {
+        fd_received_done(ret);
+        return result;
+    }
+    return got;
+}

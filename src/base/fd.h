@@ -1,0 +1,75 @@
+/*
+ * File descriptors: closing, flags, type checks, and passing them over unix sockets.
+ *
+ * Every function returns 0 or a count on success and -errno when broken. Received descriptors are
+ * CLOEXEC from birth (recvmsg(2), MSG_CMSG_CLOEXEC); a message whose ancillary data was cut
+ * (MSG_CTRUNC) is -EMSGSIZE and all its descriptors are closed.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include "base/cleanup.h"
+
+/* The most descriptors one message may carry anywhere in Clawrden. */
+#define FD_MESSAGE_MAX 8
+
+/* Closes `fd` if it is >= 0; keeps errno; always returns -EBADF for assignment. */
+int fd_close(int fd);
+
+/* Closes every descriptor in `fds` and empties the slots. */
+void fd_close_many(int *fds, size_t n_fds);
+
+int fd_set_nonblock(int fd, bool nonblock);
+int fd_set_cloexec(int fd, bool cloexec);
+
+/* Closes all descriptors from 3 up except those in `keep` (unsorted, at most 32). */
+int fd_close_all_except(const int *keep, size_t n_keep);
+
+/* Moves `fd` to a number >= `minimum`, CLOEXEC; consumes `fd`. Returns the new one or -errno. */
+int fd_move_above_take(int fd, int minimum);
+
+/* Writes all of `size` bytes to a blocking descriptor. 0 or -errno. */
+int fd_write_all(int fd, const void *bytes, size_t size);
+
+/* Reads a whole (small) file of at most `limit` bytes into a fresh NUL-terminated string that the
+ * caller frees. -EFBIG above the limit. */
+int fd_read_file(int directory_fd, const char *path, size_t limit, char **ret_text,
+                 size_t *ret_size);
+
+/* One sendmsg(2) with descriptors; returns bytes sent or -errno. `flags` gains MSG_NOSIGNAL. */
+ssize_t fd_send(int socket_fd, const void *bytes, size_t size, const int *fds, size_t n_fds,
+                int flags);
+
+/* What one recvmsg(2) brought beside its bytes. */
+typedef struct FdReceived {
+    int fds[FD_MESSAGE_MAX]; /* owned by the caller */
+    size_t n_fds;
+    int pidfd;                /* SCM_PIDFD, owned by the caller; -EBADF when absent */
+    bool has_credentials;     /* SCM_CREDENTIALS of the actual writer */
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+} FdReceived;
+
+#define FD_RECEIVED_EMPTY ((FdReceived){.pidfd = -9})
+
+/* Closes what is still in it. */
+void fd_received_done(FdReceived *received);
+
+/* One recvmsg(2); returns bytes (0 at end of file) or -errno. `ret` is always initialised. */
+ssize_t fd_receive(int socket_fd, void *bytes, size_t size, FdReceived *ret, int flags);
+
+/* Debian 12's headers lack these (Linux 6.5). */
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+#ifndef SCM_PIDFD
+#define SCM_PIDFD 0x04
+#endif

@@ -1,0 +1,125 @@
+/*
+ * The policy: YAML in, verdict out. A pure library: it opens no sockets, logs nothing, keeps no
+ * global state, and never runs anything.
+ *
+ * Policy is immutable once loaded; a reload makes a second one. Verdicts point into the policy and
+ * are valid as long as it is.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "base/buffer.h"
+
+typedef struct Policy Policy;
+
+typedef enum PolicyAction { POLICY_ALLOW, POLICY_DENY, POLICY_ASK } PolicyAction;
+
+typedef enum PolicyExecutor {
+    POLICY_EXECUTOR_AUTO,
+    POLICY_EXECUTOR_LOCAL,
+    POLICY_EXECUTOR_MIRROR,
+    POLICY_EXECUTOR_GHOST,
+} PolicyExecutor;
+
+/* One mistake in a policy file. */
+typedef struct PolicyProblem {
+    char *file; /* owned, like all text here */
+    unsigned line, column; /* from 1; 0 when the problem has no place */
+    bool warning;          /* lint: the policy still loads */
+    char *message;         /* what is wrong and what to do about it */
+    char *text;            /* the offending text, or NULL */
+} PolicyProblem;
+
+typedef struct PolicyProblems {
+    PolicyProblem *items;
+    size_t n_items;
+    size_t n_errors; /* items that are not warnings */
+} PolicyProblems;
+
+void policy_problems_done(PolicyProblems *problems);
+/* "file:line:column: error: message: text" per line, in file order. */
+void policy_problems_print(const PolicyProblems *problems, FILE *out);
+
+/* Loads a policy. 0 with *ret set; 1 when the text has errors (all of them in `problems`, *ret
+ * NULL); -errno when broken. Warnings are listed either way. `name` is what messages call it. */
+int policy_load_text(const char *name, const char *text, size_t size, Policy **ret,
+                     PolicyProblems *problems);
+int policy_load_file(const char *path, Policy **ret, PolicyProblems *problems);
+Policy *policy_free(Policy *policy); /* accepts NULL, returns NULL */
+
+/* What is judged. Strings are bytes as the caller passed them. */
+typedef struct PolicyQuery {
+    const char *jail;
+    uid_t uid;
+    gid_t gid;
+    const char *name;      /* the command's name: a basename, never with '/' */
+    const char *exe;       /* resolved absolute path of what would run, or NULL if not found */
+    bool exe_writable;     /* the caller could change or replace it: names then vouch for nothing,
+                              and a name or glob-of-names rule that allows does not apply */
+    const char *const *argv; /* argv[0] included */
+    size_t argc;
+    const char *const *env; /* "NAME=value", scrubbed */
+    size_t envc;
+    const char *cwd; /* absolute, resolved */
+} PolicyQuery;
+
+typedef struct PolicyVerdict {
+    PolicyAction action;
+    const char *rule;      /* its name, "rule 3" when it has none, "default", or "allowed_paths" */
+    unsigned line;         /* where it stands; 0 for a default */
+    const char *reason;    /* or NULL */
+    uint64_t timeout_ms;   /* of the run; 0: none */
+    uint64_t approval_timeout_ms;
+    PolicyExecutor executor;
+    bool needs_exe; /* reserved for callers that judge before resolution */
+} PolicyVerdict;
+
+/* Microseconds whatever the number of rules; allocates nothing lasting; never fails: what cannot
+ * be judged (a regular expression out of its match limit) is denied with a reason. */
+void policy_judge(const Policy *policy, const PolicyQuery *query, PolicyVerdict *ret);
+
+/* Writes for humans which rule decided and why the ones before it did not. */
+void policy_explain(const Policy *policy, const PolicyQuery *query, Buffer *out);
+
+/* Whether an environment entry ("NAME=value") reaches the command: on the allow-list and not on
+ * the block-list, which always wins. Entries without '=' or with an empty name do not. */
+bool policy_env_keeps(const Policy *policy, const char *entry);
+
+/* Replaces every match of the policy's `redact` patterns by "[redacted]". Appends to `out`. */
+void policy_redact(const Policy *policy, const char *text, size_t size, Buffer *out);
+bool policy_redacts(const Policy *policy); /* false: policy_redact only copies */
+
+/* Limits of one jail; defaults are filled in. */
+typedef struct PolicyLimits {
+    unsigned pending;     /* requests that may wait for a human at once (50) */
+    unsigned connections; /* open connections to the jail's socket (200) */
+    uint64_t bytes;       /* of all requests being read or held (64 MiB) */
+} PolicyLimits;
+
+typedef struct PolicyJail {
+    const char *name; /* [a-z0-9][a-z0-9._-]{0,62} */
+    const char *const *commands;
+    size_t n_commands;
+    bool hardened;
+    uint64_t wait_ms; /* UINT64_MAX: as long as the approval lives; 0: no-wait */
+    PolicyLimits limits;
+} PolicyJail;
+
+/* The jails of the policy; one named "default" is always among them. */
+const PolicyJail *policy_jails(const Policy *policy, size_t *ret_n_jails);
+const PolicyJail *policy_jail(const Policy *policy, const char *name); /* or NULL */
+
+size_t policy_n_rules(const Policy *policy);
+/* Hex BLAKE2b of the policy's text, for status and the journal. */
+const char *policy_digest(const Policy *policy);
+
+const char *policy_action_name(PolicyAction action);       /* "allow" … */
+const char *policy_executor_name(PolicyExecutor executor); /* "auto" … */
+
+/* The policy that `clawrden-cli policy init` writes and that ships in the package. */
+extern const char policy_default_text[];

@@ -1,0 +1,2 @@
+/* See shim-request.h. */
+#include "wire/shim-request.h"
