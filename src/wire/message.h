@@ -1,0 +1,192 @@
+/*
+ * The internal messages: who may say what to whom, and what each payload holds.
+ *
+ * Every process has a link to the parent (control), over which the parent hands it links to the
+ * others. A type that is not in the reader's table for that link is fatal to the sender
+ * (style.md, rule 6: what is not in the table does not exist).
+ *
+ * Key of a request: the door's id in the upper 32 bits (given by the parent, never used twice), the
+ * door's own counter in the lower. Warden and executor check that the upper half is the link's own.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buffer.h"
+#include "base/digest.h"
+
+#define MESSAGE_KEY(door_id, counter) ((uint64_t)(door_id) << 32 | (uint32_t)(counter))
+#define MESSAGE_KEY_DOOR(key) ((uint32_t)((key) >> 32))
+
+typedef enum LinkRole {
+    LINK_ROLE_DOOR = 1,
+    LINK_ROLE_WARDEN,
+    LINK_ROLE_EXECUTOR,
+    LINK_ROLE_API,
+} LinkRole;
+
+/* Control: parent ↔ child. Payloads are written and read with buffer.h in the order given. */
+enum {
+    /* parent → child: still there? → MESSAGE_PONG */
+    MESSAGE_PING = 1,
+    MESSAGE_PONG,
+    /* child → parent: set up and serving */
+    MESSAGE_READY,
+    /* parent → child: finish what must be finished and exit */
+    MESSAGE_STOP,
+    /* parent → child, 1 fd: a link to another process. u8 role of the other end, u32 door id (or
+     * 0), string jail, string socket path (getsockname(2) of the jail's listener) */
+    MESSAGE_LINK,
+    /* parent → door and api, 1 fd: a listening socket. string path or address */
+    MESSAGE_LISTENER,
+    /* parent → warden, 1 fd: the policy file. string path */
+    MESSAGE_POLICY,
+    /* warden → parent: u8 ok (the new policy is in force), string problems */
+    MESSAGE_POLICY_ANSWER,
+    /* parent → warden, 1 fd: the journal. u64 seq, 32 bytes hash, string recovery report */
+    MESSAGE_JOURNAL,
+    /* warden → parent: a new segment, please → MESSAGE_SEGMENT (1 fd), or none: u32 errno */
+    MESSAGE_SEGMENT_WANTED,
+    MESSAGE_SEGMENT,
+    /* warden → parent: u64 seq, 32 bytes hash */
+    MESSAGE_HEAD,
+    /* warden → parent: reload the policy now (asked for through the api) */
+    MESSAGE_RELOAD,
+    /* parent → warden and door: a jail's limits. string jail, u32 pending, u32 connections,
+     * u64 bytes */
+    MESSAGE_JAIL,
+};
+
+/* Door ↔ warden. */
+enum {
+    /* door → warden: u32 pid, u32 uid, u32 gid (of the actual writer), blob header + body as the
+     * shim sent them, already decoded once by the door */
+    DOOR_REQUEST = 32,
+    DOOR_SIGNAL, /* door → warden: u8 signal number, u8 group */
+    DOOR_CANCEL, /* door → warden: Ctrl-C and the like while waiting */
+    DOOR_GONE,   /* door → warden: the connection is lost */
+    DOOR_REFUSED, /* door → warden, key 0: something refused before it was a request. u32 pid, u32
+                     uid, u32 gid, string why */
+    DOOR_ACK,     /* warden → door: u8 SHIM_ACK_… */
+    DOOR_MESSAGE, /* warden → door: string */
+    DOOR_EXIT,    /* warden → door: u8 kind, u8 value; the request is over */
+    DOOR_OPEN,    /* warden → door: offer this request to the executor again (it was approved) */
+};
+
+/* Door → executor, and nothing back. */
+enum {
+    /* 2 fds: the shim's connection (the executor asks the kernel who is behind it) and one end of a
+     * socketpair, on which the door sends the child the shim's request as it came: header, body,
+     * and with the first byte the caller's descriptors. No payload. */
+    EXEC_OPEN = 64,
+};
+
+/* Warden ↔ executor. The executor answers EXEC_OPEN to the warden. */
+enum {
+    EXEC_PREPARED = 96, /* executor → warden: Prepared */
+    EXEC_HASHED,        /* executor → warden: Hashed; the child is gone */
+    EXEC_FAILED,        /* executor → warden: u8 ExecFailure, string message; the child is gone */
+    EXEC_STARTED,       /* executor → warden: u32 pid of the command */
+    EXEC_ENDED,         /* executor → warden: u8 kind (0 code, 1 signal), u8 value, u32 leftovers;
+                           nothing of the request is left alive */
+    EXEC_EXITED,        /* executor → warden: u8 kind, u8 value: the command itself has ended, what
+                           it left behind is being ended; EXEC_ENDED follows */
+    EXEC_HASH,          /* warden → executor: digest what would run, report, end the child */
+    EXEC_RUN,           /* warden → executor: RunOrder */
+    EXEC_DROP,          /* warden → executor: end a prepared child */
+    EXEC_SIGNAL,        /* warden → executor: u8 signal number, u8 group */
+    EXEC_END,           /* warden → executor: u32 grace in ms: TERM, then KILL; 0: KILL at once.
+                           Whatever state the request is in */
+};
+
+/* Api → executor, and back: is this peer a prisoner? Answered by key. */
+enum {
+    VET_PEER = 128, /* 1 fd: the client's connection */
+    VET_ANSWER,     /* u8 ok, u32 pid, u32 uid, u32 gid, u8 is in the operators' group, string why */
+};
+
+/* Api ↔ warden. Answers are JSON documents, ready to be sent on. */
+enum {
+    API_STATUS = 160, /* → API_ANSWER */
+    API_QUEUE,
+    API_DECIDE, /* string id, u8 approve, string reason, string approver, string via */
+    API_KILL,   /* string jail ("" all), string approver, string via */
+    API_RESUME, /* the same */
+    API_RELOAD, /* string approver */
+    API_ANSWER, /* u16 HTTP status, string JSON */
+};
+
+/* Why a request could not be prepared or started. */
+typedef enum ExecFailure {
+    EXEC_FAILURE_IDENTITY = 1, /* the caller may not use this jail: 125 */
+    EXEC_FAILURE_NOT_FOUND,    /* 127 */
+    EXEC_FAILURE_NOT_RUNNABLE, /* found, but cannot be executed: 126 */
+    EXEC_FAILURE_CWD,          /* the working directory is not usable: 126 */
+    EXEC_FAILURE_DRIFT,        /* not what was admitted: 126 */
+    EXEC_FAILURE_BROKEN,       /* fork, pipe, protocol …: 125 */
+    EXEC_FAILURE_MAX_,
+} ExecFailure;
+
+/* Facts about what would run, as the child found them with the caller's own rights. */
+enum {
+    PREPARED_EXE_WRITABLE = 1u << 0,    /* the caller could change or replace the executable */
+    PREPARED_SCRIPT = 1u << 1,          /* `#!`: `interpreter` is what the kernel would load */
+    PREPARED_OPERAND = 1u << 2,         /* an interpreter's script operand: `operand` */
+    PREPARED_OPERAND_WRITABLE = 1u << 3, /* the caller could change that script */
+    PREPARED_STDIN_MUTABLE = 1u << 4,   /* stdin is neither closed, /dev/null nor a terminal */
+    PREPARED_READS_STDIN = 1u << 5,     /* the program takes its instructions from stdin: an
+                                           interpreter without operand (sh, psql …) */
+    PREPARED_NO_CGROUP = 1u << 6,       /* a subreaper stands in for the request's cgroup */
+};
+
+#define PREPARED_GROUPS_MAX 256u
+
+typedef struct Prepared {
+    /* By the executor, from the kernel. */
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+    uint64_t start_time; /* of the caller, clock ticks since boot (proc(5), field 22) */
+    const gid_t *groups;
+    size_t n_groups;
+    const char *container; /* "" for a caller in the warden's own namespaces */
+    /* By the child. */
+    uint32_t flags;
+    const char *exe;         /* resolved absolute path; of the script if it is one */
+    const char *interpreter; /* "" if not a script */
+    const char *operand;     /* "" if none */
+    const char *cwd;         /* by getcwd(2) after fchdir(2) to the caller's descriptor */
+    uint64_t cwd_device, cwd_inode;
+} Prepared;
+
+void prepared_encode(Buffer *buffer, const Prepared *prepared);
+/* Strings point into the payload; `groups` into `group_space` (PREPARED_GROUPS_MAX). -EPROTO. */
+int prepared_decode(const char *payload, size_t size, gid_t *group_space, Prepared *ret);
+
+/* Digests of what would run: what a human's approval binds. Zero where there is no such file. */
+typedef struct Hashed {
+    Digest exe, interpreter, operand;
+} Hashed;
+
+void hashed_encode(Buffer *buffer, const Hashed *hashed);
+int hashed_decode(const char *payload, size_t size, Hashed *ret);
+
+/* The order to run a prepared child. */
+typedef struct RunOrder {
+    Digest command;      /* digest_command() of argv and the environment after scrubbing */
+    bool bound;          /* a human approved: the digests below must hold, and what the caller could
+                            change runs from a sealed copy */
+    Hashed hashed;
+    const uint8_t *keep; /* one bit per environment entry as the shim sent it: it is passed on */
+    size_t keep_size;    /* bytes */
+} RunOrder;
+
+void run_order_encode(Buffer *buffer, const RunOrder *order);
+int run_order_decode(const char *payload, size_t size, RunOrder *ret);
+
+static inline bool run_order_keeps(const RunOrder *order, size_t index)
+{
+    return index / 8 < order->keep_size && (order->keep[index / 8] >> (index % 8) & 1);
+}
