@@ -48,8 +48,8 @@ ssize_t fd_send(int socket_fd, const void *bytes, size_t size, const int *fds, s
 typedef struct FdReceived {
     int fds[FD_MESSAGE_MAX]; /* owned by the caller */
     size_t n_fds;
-    int pidfd;                /* SCM_PIDFD, owned by the caller; -EBADF when absent */
-    bool has_credentials;     /* SCM_CREDENTIALS of the actual writer */
+    int pidfd;            /* SCM_PIDFD, owned by the caller; -EBADF when absent */
+    bool has_credentials; /* SCM_CREDENTIALS of the actual writer */
     pid_t pid;
     uid_t uid;
     gid_t gid;

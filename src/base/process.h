@@ -12,14 +12,14 @@ typedef struct ProcessUser {
 } ProcessUser;
 
 typedef struct ProcessContext {
-    int control_fd;        /* link to the parent (wire/message.h, control messages); owned */
-    bool privileged;       /* started as root: each process becomes its own user */
+    int control_fd;  /* link to the parent (wire/message.h, control messages); owned */
+    bool privileged; /* started as root: each process becomes its own user */
     ProcessUser warden, door, api;
-    gid_t operators;       /* group whose members may decide through the api socket */
-    const char *run_dir;   /* absolute */
+    gid_t operators;     /* group whose members may decide through the api socket */
+    const char *run_dir; /* absolute */
     const char *state_dir;
     const char *policy_path;
     const char *audit_path;
     const char *api_socket;
-    bool dry_run;          /* judge and record, refuse to run */
+    bool dry_run; /* judge and record, refuse to run */
 } ProcessContext;

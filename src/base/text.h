@@ -27,7 +27,8 @@ void text_display_argument(Buffer *buffer, const char *argument, size_t most);
 void text_display_argv(Buffer *buffer, const char *const *argv, size_t argc, size_t most);
 
 /* JSON (RFC 8259) writing. A string that is UTF-8 becomes a JSON string; any other becomes
- * {"base64":"…"} (RFC 4648), so that no byte is lost and no reader can mistake one for the other. */
+ * {"base64":"…"} (RFC 4648), so that no byte is lost and no reader can mistake one for the other.
+ */
 void json_put_string(Buffer *buffer, const char *text, size_t size);
 void json_put_cstring(Buffer *buffer, const char *text);
 

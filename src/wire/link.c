@@ -40,8 +40,8 @@ struct Link {
     int in_fds[RECEIVED_FDS_MAX];
     size_t n_in_fds;
     bool paused;
-    bool failed;        /* no more I/O: reported or about to be */
-    unsigned depth;     /* handlers running */
+    bool failed;    /* no more I/O: reported or about to be */
+    unsigned depth; /* handlers running */
     bool free_wanted;
 };
 

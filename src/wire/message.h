@@ -64,9 +64,9 @@ enum {
     /* door → warden: u32 pid, u32 uid, u32 gid (of the actual writer), blob header + body as the
      * shim sent them, already decoded once by the door */
     DOOR_REQUEST = 32,
-    DOOR_SIGNAL, /* door → warden: u8 signal number, u8 group */
-    DOOR_CANCEL, /* door → warden: Ctrl-C and the like while waiting */
-    DOOR_GONE,   /* door → warden: the connection is lost */
+    DOOR_SIGNAL,  /* door → warden: u8 signal number, u8 group */
+    DOOR_CANCEL,  /* door → warden: Ctrl-C and the like while waiting */
+    DOOR_GONE,    /* door → warden: the connection is lost */
     DOOR_REFUSED, /* door → warden, key 0: something refused before it was a request. u32 pid, u32
                      uid, u32 gid, string why */
     DOOR_ACK,     /* warden → door: u8 SHIM_ACK_… */
@@ -91,20 +91,20 @@ enum {
     EXEC_STARTED,       /* executor → warden: u32 pid of the command */
     EXEC_ENDED,         /* executor → warden: u8 kind (0 code, 1 signal), u8 value, u32 leftovers;
                            nothing of the request is left alive */
-    EXEC_EXITED,        /* executor → warden: u8 kind, u8 value: the command itself has ended, what
-                           it left behind is being ended; EXEC_ENDED follows */
-    EXEC_HASH,          /* warden → executor: digest what would run, report, end the child */
-    EXEC_RUN,           /* warden → executor: RunOrder */
-    EXEC_DROP,          /* warden → executor: end a prepared child */
-    EXEC_SIGNAL,        /* warden → executor: u8 signal number, u8 group */
-    EXEC_END,           /* warden → executor: u32 grace in ms: TERM, then KILL; 0: KILL at once.
-                           Whatever state the request is in */
+    EXEC_EXITED, /* executor → warden: u8 kind, u8 value: the command itself has ended, what
+                    it left behind is being ended; EXEC_ENDED follows */
+    EXEC_HASH,   /* warden → executor: digest what would run, report, end the child */
+    EXEC_RUN,    /* warden → executor: RunOrder */
+    EXEC_DROP,   /* warden → executor: end a prepared child */
+    EXEC_SIGNAL, /* warden → executor: u8 signal number, u8 group */
+    EXEC_END,    /* warden → executor: u32 grace in ms: TERM, then KILL; 0: KILL at once.
+                    Whatever state the request is in */
 };
 
 /* Api → executor, and back: is this peer a prisoner? Answered by key. */
 enum {
     VET_PEER = 128, /* 1 fd: the client's connection */
-    VET_ANSWER,     /* u8 ok, u32 pid, u32 uid, u32 gid, u8 is in the operators' group, string why */
+    VET_ANSWER, /* u8 ok, u32 pid, u32 uid, u32 gid, u8 is in the operators' group, string why */
 };
 
 /* Api ↔ warden. Answers are JSON documents, ready to be sent on. */
@@ -131,14 +131,14 @@ typedef enum ExecFailure {
 
 /* Facts about what would run, as the child found them with the caller's own rights. */
 enum {
-    PREPARED_EXE_WRITABLE = 1u << 0,    /* the caller could change or replace the executable */
-    PREPARED_SCRIPT = 1u << 1,          /* `#!`: `interpreter` is what the kernel would load */
-    PREPARED_OPERAND = 1u << 2,         /* an interpreter's script operand: `operand` */
+    PREPARED_EXE_WRITABLE = 1u << 0,     /* the caller could change or replace the executable */
+    PREPARED_SCRIPT = 1u << 1,           /* `#!`: `interpreter` is what the kernel would load */
+    PREPARED_OPERAND = 1u << 2,          /* an interpreter's script operand: `operand` */
     PREPARED_OPERAND_WRITABLE = 1u << 3, /* the caller could change that script */
-    PREPARED_STDIN_MUTABLE = 1u << 4,   /* stdin is neither closed, /dev/null nor a terminal */
-    PREPARED_READS_STDIN = 1u << 5,     /* the program takes its instructions from stdin: an
-                                           interpreter without operand (sh, psql …) */
-    PREPARED_NO_CGROUP = 1u << 6,       /* a subreaper stands in for the request's cgroup */
+    PREPARED_STDIN_MUTABLE = 1u << 4,    /* stdin is neither closed, /dev/null nor a terminal */
+    PREPARED_READS_STDIN = 1u << 5,      /* the program takes its instructions from stdin: an
+                                            interpreter without operand (sh, psql …) */
+    PREPARED_NO_CGROUP = 1u << 6,        /* a subreaper stands in for the request's cgroup */
 };
 
 #define PREPARED_GROUPS_MAX 256u
@@ -175,9 +175,9 @@ int hashed_decode(const char *payload, size_t size, Hashed *ret);
 
 /* The order to run a prepared child. */
 typedef struct RunOrder {
-    Digest command;      /* digest_command() of argv and the environment after scrubbing */
-    bool bound;          /* a human approved: the digests below must hold, and what the caller could
-                            change runs from a sealed copy */
+    Digest command; /* digest_command() of argv and the environment after scrubbing */
+    bool bound;     /* a human approved: the digests below must hold, and what the caller could
+                       change runs from a sealed copy */
     Hashed hashed;
     const uint8_t *keep; /* one bit per environment entry as the shim sent it: it is passed on */
     size_t keep_size;    /* bytes */
