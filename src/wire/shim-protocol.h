@@ -23,11 +23,12 @@
 #define SHIM_MAGIC 0x57414c43u /* "CLAW" */
 #define SHIM_VERSION 1
 
-/* The kernel's own limit for argv plus environment (execve(2)), and ours for a whole request. */
+/* The kernel's own limit for argv plus environment (execve(2)), and ours for a whole request,
+ * counted as the kernel does: bytes, and a pointer for every string (shim_request_size()). */
 #define SHIM_REQUEST_MAX (6u * 1024 * 1024)
 #define SHIM_PATH_MAX 4096u
 
-#define SHIM_FLAG_STDIN 0x0001u  /* the caller's stdin is open and attached */
+#define SHIM_FLAG_STDIN 0x0001u /* the caller's stdin is open and attached */
 #define SHIM_FLAG_STDOUT 0x0002u
 #define SHIM_FLAG_STDERR 0x0004u
 #define SHIM_FLAG_DIRECT 0x0008u /* run as `clawrden-shim COMMAND …`: argv[0] names the command */
@@ -48,6 +49,13 @@ typedef struct __attribute__((packed)) ShimHeader {
     uint32_t env_size;
 } ShimHeader;
 
+/* What a request counts against SHIM_REQUEST_MAX; the header is in host order. */
+static inline uint64_t shim_request_size(const ShimHeader *header)
+{
+    return (uint64_t)sizeof *header + header->path_size + header->cwd_size + header->argv_size +
+           header->env_size + ((uint64_t)header->argc + header->envc) * 8;
+}
+
 enum {
     SHIM_ACK_ALLOWED = 0,
     SHIM_ACK_DENIED = 1, /* refused, for whatever reason; message and exit frames follow */
@@ -55,16 +63,16 @@ enum {
 };
 
 enum {
-    SHIM_FRAME_STDOUT = 1,      /* to the shim */
-    SHIM_FRAME_STDERR = 2,      /* to the shim */
-    SHIM_FRAME_EXIT = 3,        /* to the shim: u8 kind (0 code, 1 signal), u8 value */
-    SHIM_FRAME_CANCEL = 4,      /* to the door: Ctrl-C while pending; no payload */
-    SHIM_FRAME_STDIN = 5,       /* to the door */
-    SHIM_FRAME_STDIN_CLOSED = 6,/* to the door */
-    SHIM_FRAME_SIGNAL = 7,      /* to the door: u8 signal number, u8 1 = the terminal sent it (group) */
-    SHIM_FRAME_WINDOW = 8,      /* to the door: u16 rows, u16 columns */
-    SHIM_FRAME_MESSAGE = 9,     /* to the shim: a text without newline for stderr */
-    SHIM_FRAME_TICK = 10,       /* to the shim: still alive; no payload */
+    SHIM_FRAME_STDOUT = 1,       /* to the shim */
+    SHIM_FRAME_STDERR = 2,       /* to the shim */
+    SHIM_FRAME_EXIT = 3,         /* to the shim: u8 kind (0 code, 1 signal), u8 value */
+    SHIM_FRAME_CANCEL = 4,       /* to the door: Ctrl-C while pending; no payload */
+    SHIM_FRAME_STDIN = 5,        /* to the door */
+    SHIM_FRAME_STDIN_CLOSED = 6, /* to the door */
+    SHIM_FRAME_SIGNAL = 7,  /* to the door: u8 signal number, u8 1 = the terminal sent it (group) */
+    SHIM_FRAME_WINDOW = 8,  /* to the door: u16 rows, u16 columns */
+    SHIM_FRAME_MESSAGE = 9, /* to the shim: a text without newline for stderr */
+    SHIM_FRAME_TICK = 10,   /* to the shim: still alive; no payload */
 };
 
 #define SHIM_FRAME_HEADER_SIZE 5u

@@ -1,0 +1,229 @@
+/*
+ * Waiting, and what a signal does while we wait.
+ *
+ * The signals that a command must see are blocked and read from a signalfd(2): no handler, nothing
+ * asynchronous, two system calls in all. Their dispositions stay untouched, so
+ *  - one that was ignored when we started (nohup, a background job of a plain sh) stays ignored. A
+ *    blocked signal is queued even when it is ignored (sigaction(2), POSIX 2.4.1), so the
+ *    disposition is asked for when one arrives, which hardly ever happens;
+ *  - one that was blocked when we started stays blocked: it is not in the signalfd's set;
+ *  - stopping is done by the very signal that asked for it, unblocked for a moment: the shell sees
+ *    an ordinary stopped job, and the kernel's rule for orphaned process groups, which nobody could
+ *    continue (POSIX 2.4.3), holds for us too.
+ *
+ * Before the command runs a signal is an answer to the wait itself: cancel and die of it, or stop.
+ * Once it runs every signal goes to the command; what the socket has no room for stays in `unsent`
+ * and goes when there is room. Like the kernel's own pending set it remembers each signal once.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "shim/shim.h"
+
+static const int watched[] = {SIGINT,  SIGTERM, SIGHUP,  SIGQUIT, SIGUSR1, SIGUSR2,
+                              SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH};
+
+#define BIT(signal_number) (UINT64_C(1) << ((signal_number)-1))
+#define STOPS (BIT(SIGTSTP) | BIT(SIGTTIN) | BIT(SIGTTOU))
+#define CANCELS (BIT(SIGINT) | BIT(SIGTERM) | BIT(SIGHUP) | BIT(SIGQUIT))
+
+void signals_open(Shim *shim)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof watched / sizeof *watched; i++)
+        sigaddset(&set, watched[i]);
+    sigaddset(&set, SIGPIPE); /* from a message to a stderr that nobody reads */
+    sigprocmask(SIG_BLOCK, &set, &shim->mask);
+
+    sigdelset(&set, SIGPIPE);
+    for (size_t i = 0; i < sizeof watched / sizeof *watched; i++) {
+        if (sigismember(&shim->mask, watched[i]))
+            sigdelset(&set, watched[i]);
+    }
+    shim->signal_fd = fd_above_stdio(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (shim->signal_fd < 0)
+        fail(shim, EXIT_WARDEN_FAILED, "cannot watch for signals; nothing was run");
+}
+
+void signals_restore(const Shim *shim)
+{
+    sigprocmask(SIG_SETMASK, &shim->mask, NULL);
+}
+
+void die_by_signal(int signal_number)
+{
+    sigset_t set;
+
+    /* The command may have left a core; ours would be of the wrong program. The limit does not
+     * hold where cores go into a pipe (core(5)), the flag does. */
+    (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0});
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    (void)signal(signal_number, SIG_DFL);
+    sigemptyset(&set);
+    sigaddset(&set, signal_number);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    (void)kill(getpid(), signal_number);
+    _exit(128 + signal_number); /* the init of a pid namespace survives its own signals */
+}
+
+static bool is_ignored(int signal_number)
+{
+    struct sigaction action;
+    return sigaction(signal_number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+/* Stops by that signal and returns once continued, or at once in an orphaned process group. */
+static void stop_by(int signal_number)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, signal_number);
+    (void)kill(getpid(), signal_number);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    sigemptyset(&set);
+    sigaddset(&set, SIGCONT); /* what continued us; the caller passes it on itself */
+    (void)sigtimedwait(&set, NULL, &(struct timespec){0});
+}
+
+/* True when sent; false when the socket has no room now. A dead socket is the reader's to find. */
+static bool send_frame(const Shim *shim, const void *frame, size_t size)
+{
+    return send(shim->socket_fd, frame, size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || errno != EAGAIN;
+}
+
+static bool send_window(const Shim *shim)
+{
+    struct winsize size;
+
+    for (int fd = 0; fd <= 2; fd++) {
+        if (ioctl(fd, TIOCGWINSZ, &size) != 0)
+            continue;
+        const uint8_t frame[] = {SHIM_FRAME_WINDOW,
+                                 4,
+                                 0,
+                                 0,
+                                 0,
+                                 (uint8_t)size.ws_row,
+                                 (uint8_t)(size.ws_row >> 8),
+                                 (uint8_t)size.ws_col,
+                                 (uint8_t)(size.ws_col >> 8)};
+        return send_frame(shim, frame, sizeof frame);
+    }
+    return true;
+}
+
+/* Sends what is unsent, as far as there is room. */
+static void forward(Shim *shim)
+{
+    for (int n = 1; shim->unsent && n <= 64; n++) {
+        if (!(shim->unsent & BIT(n)))
+            continue;
+        const uint8_t frame[] = {SHIM_FRAME_SIGNAL,           2, 0, 0, 0, (uint8_t)n,
+                                 shim->group & BIT(n) ? 1 : 0};
+        if (n == SIGWINCH && !send_window(shim))
+            return;
+        if (!send_frame(shim, frame, sizeof frame))
+            return;
+        shim->unsent &= ~BIT(n);
+        shim->group &= ~BIT(n);
+    }
+}
+
+static void pass_on(Shim *shim, int signal_number, bool group)
+{
+    shim->unsent |= BIT(signal_number);
+    if (group)
+        shim->group |= BIT(signal_number);
+}
+
+/* A signal for the running command. */
+static void take_for_command(Shim *shim, int signal_number, bool group)
+{
+    if (!(BIT(signal_number) & STOPS)) {
+        pass_on(shim, signal_number, group);
+        return;
+    }
+    /* The command has no terminal rules of its own to break: TTIN and TTOU are just stops. A stop
+     * discards an earlier CONT that is still on its way, as in the kernel. */
+    shim->unsent &= ~BIT(SIGCONT);
+    pass_on(shim, SIGTSTP, group);
+    forward(shim);
+    stop_by(signal_number);
+    shim->unsent &= ~BIT(SIGTSTP);
+    pass_on(shim, SIGCONT, group);
+}
+
+/* A signal while nothing runs. Those that are for the command stay for it. */
+static void take_while_waiting(Shim *shim, int signal_number, bool group)
+{
+    if (BIT(signal_number) & CANCELS) {
+        const uint8_t frame[SHIM_FRAME_HEADER_SIZE] = {SHIM_FRAME_CANCEL};
+        if (shim->phase == PHASE_WAITING || shim->phase == PHASE_PENDING)
+            (void)send_frame(shim, frame, sizeof frame);
+        die_by_signal(signal_number);
+    }
+    if (BIT(signal_number) & STOPS)
+        stop_by(signal_number);
+    else if (signal_number != SIGCONT)
+        pass_on(shim, signal_number, group);
+}
+
+/* Deals with everything that has arrived. True when we may have been stopped meanwhile. */
+static bool take_signals(Shim *shim)
+{
+    struct signalfd_siginfo info;
+    bool stopped = false;
+
+    while (read(shim->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        int number = (int)info.ssi_signo;
+        bool group = info.ssi_code == SI_KERNEL; /* the terminal driver (sigaction(2)) */
+        if (number == SIGCONT || BIT(number) & STOPS)
+            stopped = true;
+        if (is_ignored(number))
+            continue;
+        if (shim->phase == PHASE_RUNNING)
+            take_for_command(shim, number, group);
+        else
+            take_while_waiting(shim, number, group);
+    }
+    return stopped;
+}
+
+int shim_wait(Shim *shim, int fd, short events, struct timespec *left)
+{
+    const struct timespec whole = left ? *left : (struct timespec){0};
+
+    for (;;) {
+        bool blocked = shim->phase == PHASE_RUNNING && shim->unsent;
+        struct pollfd polled[3] = {
+            {.fd = fd, .events = events},
+            {.fd = shim->signal_fd, .events = POLLIN},
+            {.fd = blocked ? shim->socket_fd : -1, .events = POLLOUT},
+        };
+        /* The bare system call counts `left` down (ppoll(2), "C library/kernel differences"): no
+         * clock needed. It looks at the descriptors once more after the time is up, so a door that
+         * ticked while we were stopped is not taken for a silent one. */
+        long ready = syscall(SYS_ppoll, polled, 3, left, NULL, 0);
+        if (ready < 0 && errno != EINTR && errno != EAGAIN)
+            fail(shim, EXIT_WARDEN_FAILED, "cannot wait for the warden");
+        if (ready == 0)
+            return 0;
+        if (ready > 0 && polled[1].revents && take_signals(shim) && left)
+            *left = whole;
+        if (shim->phase == PHASE_RUNNING)
+            forward(shim);
+        if (ready > 0 && polled[0].revents)
+            return polled[0].revents;
+    }
+}
