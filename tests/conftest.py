@@ -56,8 +56,12 @@ def make_warden(request):
         flat = []
         for rule in rules:
             flat += rule if isinstance(rule, list) else [rule]
-        warden = harness.Warden(text or harness.policy(*flat, **top), **(warden_options or {}))
-        wardens.append(warden)
+        options = dict(warden_options or {})
+        start = options.pop("start", True)
+        warden = harness.Warden(text or harness.policy(*flat, **top), start=False, **options)
+        wardens.append(warden)  # before it starts: what fails to start is cleaned up too
+        if start:
+            warden.start()
         return warden
 
     yield make
