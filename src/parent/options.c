@@ -1,0 +1,303 @@
+/*
+ * See options.h. The configuration file is a flat YAML mapping of the long options' names; what
+ * stands on the command line wins.
+ */
+#include "parent/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <libfyaml.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+typedef enum OptionId {
+    OPTION_POLICY = 1,
+    OPTION_SOCKET,
+    OPTION_STATE_DIR,
+    OPTION_RUN_DIR,
+    OPTION_AUDIT,
+    OPTION_API,
+    OPTION_API_SOCKET,
+    OPTION_ENGINE,
+    OPTION_USER,
+    OPTION_CONFIG,
+    OPTION_CHECK,
+    OPTION_DRY_RUN,
+    OPTION_LOG,
+    OPTION_VERSION,
+    OPTION_HELP,
+} OptionId;
+
+static const struct option long_options[] = {
+    {"policy", required_argument, NULL, OPTION_POLICY},
+    {"socket", required_argument, NULL, OPTION_SOCKET},
+    {"state-dir", required_argument, NULL, OPTION_STATE_DIR},
+    {"run-dir", required_argument, NULL, OPTION_RUN_DIR},
+    {"audit", required_argument, NULL, OPTION_AUDIT},
+    {"api", required_argument, NULL, OPTION_API},
+    {"api-socket", required_argument, NULL, OPTION_API_SOCKET},
+    {"engine", required_argument, NULL, OPTION_ENGINE},
+    {"user", required_argument, NULL, OPTION_USER},
+    {"config", required_argument, NULL, OPTION_CONFIG},
+    {"check", no_argument, NULL, OPTION_CHECK},
+    {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
+    {"log", required_argument, NULL, OPTION_LOG},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+static const char usage[] =
+    "Usage: clawrden-warden --policy FILE [OPTIONS]\n"
+    "Judges, asks about, runs and records the commands that agents start.\n"
+    "\n"
+    "  --policy FILE      the policy (required; see clawrden-policy(5))\n"
+    "  --run-dir DIR      sockets (default /run/clawrden)\n"
+    "  --socket PATH      another name for the default jail's socket\n"
+    "  --api-socket PATH  the operators' socket (default RUN-DIR/api/api.sock)\n"
+    "  --state-dir DIR    what must survive (default /var/lib/clawrden)\n"
+    "  --audit FILE       the journal (default /var/log/clawrden/audit.log)\n"
+    "  --user NAME        run as NAME, NAME-door and NAME-api (default clawrden)\n"
+    "  --api none         no TCP listener: this version serves the unix socket only\n"
+    "  --engine none      no container engine: this version uses none\n"
+    "  --config FILE      these options as a YAML mapping; the command line wins\n"
+    "  --check            check the policy and exit: 0 good, 1 not\n"
+    "  --dry-run          judge and record, run nothing\n"
+    "  --log json|text    the program's own log on stderr (default text)\n"
+    "  --version, --help\n"
+    "\n"
+    "As an ordinary user the directories are those of the XDG specification, everything runs\n"
+    "as that user, and there is no boundary between the agent and the warden.\n";
+
+static int complain(const char *format, const char *word)
+{
+    (void)fprintf(stderr, "clawrden-warden: ");
+    (void)fprintf(stderr, format, word);
+    (void)fprintf(stderr, "\nTry 'clawrden-warden --help'.\n");
+    return 2;
+}
+
+/* Sets a string option unless the command line has set it before. */
+static void set_text(char **option, const char *value, bool only_if_unset)
+{
+    if (*option && only_if_unset)
+        return;
+    free(*option);
+    *option = strdup(value);
+}
+
+static int set_flag(bool *option, const char *name, const char *value)
+{
+    if (!value || strcmp(value, "true") == 0)
+        *option = true;
+    else if (strcmp(value, "false") != 0)
+        return complain("%s is true or false", name);
+    return 0;
+}
+
+static int apply(Options *options, OptionId id, const char *value, bool from_file)
+{
+    switch (id) {
+    case OPTION_POLICY:
+        set_text(&options->policy, value, from_file);
+        return 0;
+    case OPTION_SOCKET:
+        set_text(&options->socket, value, from_file);
+        return 0;
+    case OPTION_STATE_DIR:
+        set_text(&options->state_dir, value, from_file);
+        return 0;
+    case OPTION_RUN_DIR:
+        set_text(&options->run_dir, value, from_file);
+        return 0;
+    case OPTION_AUDIT:
+        set_text(&options->audit, value, from_file);
+        return 0;
+    case OPTION_API_SOCKET:
+        set_text(&options->api_socket, value, from_file);
+        return 0;
+    case OPTION_USER:
+        set_text(&options->user, value, from_file);
+        return 0;
+    case OPTION_API:
+        return strcmp(value, "none") == 0
+                   ? 0
+                   : complain("--api %s: this version serves its api on a unix socket only "
+                              "(--api-socket); use --api none",
+                              value);
+    case OPTION_ENGINE:
+        return strcmp(value, "none") == 0
+                   ? 0
+                   : complain("--engine %s: this version uses no container engine; use "
+                              "--engine none",
+                              value);
+    case OPTION_CHECK:
+        return set_flag(&options->check, "check", value);
+    case OPTION_DRY_RUN:
+        return set_flag(&options->dry_run, "dry-run", value);
+    case OPTION_LOG:
+        if (strcmp(value, "json") != 0 && strcmp(value, "text") != 0)
+            return complain("--log is json or text, not %s", value);
+        options->log_json = strcmp(value, "json") == 0;
+        return 0;
+    case OPTION_CONFIG:
+    case OPTION_VERSION:
+    case OPTION_HELP:
+    default:
+        return complain("%s does not belong into a configuration file", long_options[id - 1].name);
+    }
+}
+
+static const struct option *find_option(const char *name)
+{
+    for (const struct option *option = long_options; option->name; option++)
+        if (strcmp(option->name, name) == 0)
+            return option;
+    return NULL;
+}
+
+static int apply_pair(Options *options, const char *path, struct fy_node_pair *pair)
+{
+    const char *key = fy_node_get_scalar0(fy_node_pair_key(pair));
+    const char *value = fy_node_get_scalar0(fy_node_pair_value(pair));
+    const struct option *option = key ? find_option(key) : NULL;
+
+    if (!option) {
+        (void)fprintf(stderr,
+                      "clawrden-warden: %s: unknown key '%s' (keys are the names of the "
+                      "long options)\n",
+                      path, key ? key : "?");
+        return 2;
+    }
+    if (!value) {
+        (void)fprintf(stderr, "clawrden-warden: %s: %s needs a plain value\n", path, key);
+        return 2;
+    }
+    return apply(options, (OptionId)option->val, value, true);
+}
+
+static int apply_file(Options *options, const char *path)
+{
+    struct fy_parse_cfg configuration = {.flags = FYPCF_DEFAULT_PARSE};
+    struct fy_document *document = fy_document_build_from_file(&configuration, path);
+    struct fy_node *root = document ? fy_document_root(document) : NULL;
+    int result = 0;
+
+    if (!root || !fy_node_is_mapping(root)) {
+        fy_document_destroy(document);
+        return complain("%s: not a readable YAML mapping of options", path);
+    }
+    void *iterator = NULL;
+    for (struct fy_node_pair *pair;
+         result == 0 && (pair = fy_node_mapping_iterate(root, &iterator)) != NULL;)
+        result = apply_pair(options, path, pair);
+    fy_document_destroy(document);
+    return result;
+}
+
+static char *join(const char *directory, const char *rest)
+{
+    char *path = NULL;
+    return asprintf(&path, "%s%s", directory, rest) < 0 ? NULL : path;
+}
+
+/* A directory of the XDG base directory specification, or its fallback below $HOME. */
+static char *xdg(const char *variable, const char *fallback)
+{
+    const char *value = getenv(variable), *home = getenv("HOME");
+    if (value && value[0] == '/')
+        return join(value, "/clawrden");
+    _cleanup_free_ char *base = join(home && *home ? home : "/tmp", fallback);
+    return base ? strdup(base) : NULL;
+}
+
+static void fill_defaults(Options *options)
+{
+    bool root = geteuid() == 0;
+
+    if (!options->run_dir)
+        options->run_dir =
+            root ? strdup("/run/clawrden") : xdg("XDG_RUNTIME_DIR", "/.local/state/clawrden/run");
+    if (!options->state_dir)
+        options->state_dir =
+            root ? strdup("/var/lib/clawrden") : xdg("XDG_STATE_HOME", "/.local/state/clawrden");
+    if (!options->audit)
+        options->audit = root ? strdup("/var/log/clawrden/audit.log")
+                              : join(options->state_dir, "/log/audit.log");
+    if (!options->api_socket)
+        options->api_socket = join(options->run_dir, "/api/api.sock");
+    if (!options->user)
+        options->user = strdup("clawrden");
+}
+
+static int make_absolute(char **path)
+{
+    if (!*path || (*path)[0] == '/')
+        return 0;
+    _cleanup_free_ char *here = getcwd(NULL, 0);
+    char *absolute = NULL;
+    if (!here || asprintf(&absolute, "%s/%s", here, *path) < 0)
+        return complain("%s: cannot find the current directory", *path);
+    free(*path);
+    *path = absolute;
+    return 0;
+}
+
+static int make_all_absolute(Options *options)
+{
+    char **paths[] = {&options->policy,  &options->socket, &options->state_dir,
+                      &options->run_dir, &options->audit,  &options->api_socket};
+    for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
+        if (make_absolute(paths[i]) != 0)
+            return 2;
+    return 0;
+}
+
+int options_parse(int argc, char **argv, Options *ret)
+{
+    _cleanup_free_ char *config = NULL;
+    int id, result = 0;
+
+    *ret = (Options){.policy = NULL};
+    while (result == 0 && (id = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        if (id == OPTION_VERSION) {
+            (void)puts("clawrden-warden " CLAWRDEN_VERSION);
+            return 1;
+        }
+        if (id == OPTION_HELP) {
+            (void)fputs(usage, stdout);
+            return 1;
+        }
+        if (id == '?')
+            return 2;
+        if (id == OPTION_CONFIG)
+            set_text(&config, optarg, false);
+        else
+            result = apply(ret, (OptionId)id, optarg, false);
+    }
+    if (result == 0 && optind < argc)
+        result = complain("unexpected word '%s'", argv[optind]);
+    if (result == 0 && config)
+        result = apply_file(ret, config);
+    if (result == 0 && !ret->policy)
+        result = complain("%s is required", "--policy FILE");
+    if (result != 0)
+        return result;
+    fill_defaults(ret);
+    return make_all_absolute(ret);
+}
+
+void options_done(Options *options)
+{
+    free(options->policy);
+    free(options->socket);
+    free(options->state_dir);
+    free(options->run_dir);
+    free(options->audit);
+    free(options->api_socket);
+    free(options->user);
+}

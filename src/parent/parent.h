@@ -1,0 +1,94 @@
+/*
+ * The parent process (private to parent/): forks the others, hands them links and files, restarts
+ * them, and keeps what must survive them: listeners, the journal's file and head, the lock.
+ *
+ * It reads no byte of a prisoner. When the warden or the executor dies the rest is void: all
+ * children are ended and started together. A door or the api is restarted alone.
+ */
+#pragma once
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/pidref.h"
+#include "base/process.h"
+#include "journal/journal-file.h"
+#include "parent/options.h"
+#include "policy/policy.h"
+#include "wire/link.h"
+#include "wire/message.h"
+
+typedef struct Parent Parent;
+typedef struct ServedJail ServedJail;
+
+typedef enum ChildKind { CHILD_EXECUTOR, CHILD_WARDEN, CHILD_API, CHILD_DOOR } ChildKind;
+
+typedef struct Child {
+    Parent *parent;
+    ChildKind kind;
+    char role[80]; /* "executor", "door/default": for the log */
+    PidRef process;
+    Link *control;
+    struct event *ended; /* its pidfd is readable */
+    bool ready;
+    uint64_t answered_ms; /* last sign of life, monotonic */
+    ServedJail *jail;     /* of a door */
+    struct Child *next;
+} Child;
+
+struct ServedJail {
+    char name[64];
+    char *directory, *socket_path; /* owned */
+    int listener;
+    PolicyLimits limits;
+    uint32_t door_id;
+    Child *door; /* NULL while it is being restarted */
+    struct event *restart;
+    Parent *parent;
+    bool wanted; /* while jails are compared with a new policy */
+    ServedJail *next;
+};
+
+struct Parent {
+    const Options *options;
+    ProcessContext context;
+    struct event_base *loop;
+    Child *children;
+    ServedJail *jails;
+    uint32_t next_door_id;
+    int lock_fd, api_listener, inotify_fd;
+    struct event *inotify, *reload_timer, *watchdog, *restart_timer, *stop_timer;
+    struct event *signals[3];
+    char *head_path;
+    JournalHead head;
+    unsigned failures; /* restarts without a quiet time between them */
+    uint64_t last_failure_ms;
+    bool announced, stopping, restarting;
+    int exit_status;
+};
+
+/* children.c */
+Child *child_start(Parent *parent, ChildKind kind, ServedJail *jail);
+void child_free(Child *child);
+Child *child_find(Parent *parent, ChildKind kind);
+/* Connects two children by a fresh socketpair. */
+int children_link(Child *a, Child *b, uint32_t door_id, const char *jail, const char *socket_path);
+int child_send(Child *child, uint16_t type, Buffer *payload, int fd);
+void child_kill(Child *child);
+
+/* jails.c */
+/* Makes the served jails those of the policy: new ones get a directory, a socket and a door. */
+int jails_reconcile(Parent *parent, const Policy *policy);
+int jail_start_door(Parent *parent, ServedJail *jail);
+void jail_send_listener(ServedJail *jail);
+void jails_free(Parent *parent);
+
+/* parent.c */
+void parent_on_child_frame(Child *child, LinkFrame *frame);
+void parent_on_child_ended(Child *child);
+/* Runs the service until it is told to stop. Returns the program's exit status. */
+int parent_run(const Options *options);
+
+/* notify.c: sd_notify(3) as systemd documents it; without NOTIFY_SOCKET nothing happens. */
+void notify_service_manager(const char *state);

@@ -1,0 +1,406 @@
+/*
+ * What happens to a request: the executor's answers, deadlines, signals, a lost caller, a human's
+ * decision, the kill switch. Each event looks at the state and takes the one step that fits.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "warden/request.h"
+
+/* The second half: facts. */
+
+static Facts *facts_of(const LinkFrame *frame)
+{
+    Facts *facts = calloc(1, sizeof *facts);
+    if (!facts || !(facts->payload = malloc(frame->size + 1)))
+        return facts_free(facts);
+    memcpy(facts->payload, frame->payload, frame->size);
+    if (prepared_decode(facts->payload, frame->size, facts->groups, &facts->prepared) < 0)
+        return facts_free(facts);
+    return facts;
+}
+
+/* What has changed since a human was asked, or NULL. */
+static const char *drift(const Prepared *then, const Prepared *now)
+{
+    if (then->pid != now->pid || then->start_time != now->start_time)
+        return "the caller is another process than the one that asked";
+    if (then->uid != now->uid || then->gid != now->gid || then->n_groups != now->n_groups ||
+        memcmp(then->groups, now->groups, then->n_groups * sizeof *then->groups) != 0)
+        return "the caller's user or groups changed after it asked";
+    if (strcmp(then->container, now->container) != 0)
+        return "the caller's container changed after it asked";
+    if (strcmp(then->exe, now->exe) != 0 || strcmp(then->interpreter, now->interpreter) != 0)
+        return "the command resolves to another file than the one that was approved";
+    if (strcmp(then->operand, now->operand) != 0)
+        return "the script is another file than the one that was approved";
+    if (strcmp(then->cwd, now->cwd) != 0 || then->cwd_device != now->cwd_device ||
+        then->cwd_inode != now->cwd_inode)
+        return "the working directory changed after approval";
+    return NULL;
+}
+
+static void on_prepared_again(Request *request, Facts *now)
+{
+    const char *changed = drift(&request->facts->prepared, &now->prepared);
+
+    facts_free(request->facts);
+    request->facts = now;
+    if (request->killed)
+        request_refuse_killed(request);
+    else if (request->cancelled)
+        request_cancel(request, "the caller went away");
+    else if (changed)
+        request_refuse(request, JOURNAL_DRIFT, EXIT_DENIED, "denied", NULL, changed);
+    else
+        request_give_order(request);
+}
+
+static void on_hashed(Request *request, const LinkFrame *frame)
+{
+    Warden *warden = request->warden;
+    uint64_t timeout = request->verdict.approval_timeout_ms;
+
+    if (request->state != REQUEST_HASHING)
+        return;
+    int result = hashed_decode(frame->payload, frame->size, &request->hashed);
+    if (result == 0)
+        result = approvals_add(warden->approvals, request, clock_realtime_us(),
+                               clock_monotonic_ms() + timeout, &request->approval);
+    request->child_waits = false; /* it ends when it has reported */
+    request_set_state(request, REQUEST_PENDING);
+    if (result < 0) {
+        request_refuse(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
+                       strerror(-result));
+        return;
+    }
+    memcpy(request->approval_id, request->approval->id, sizeof request->approval_id);
+    request_set_deadline(request, timeout);
+    _cleanup_free_ char *line = words_waiting(request);
+    request_ack(request, SHIM_ACK_PENDING);
+    if (line)
+        request_tell(request, line);
+    request_record_event(request, JOURNAL_ASKED, request->verdict.reason, -1);
+}
+
+static void on_started(Request *request, Reader *reader)
+{
+    uint64_t timeout = request->verdict.timeout_ms;
+    RedactedArgv argv;
+
+    if (request->state != REQUEST_STARTING)
+        return;
+    request->command_pid = (pid_t)reader_u32(reader);
+    request->running_since_ms = clock_monotonic_ms();
+    request->warden->n_allowed++;
+    request_set_state(request, REQUEST_RUNNING);
+    request_ack(request, SHIM_ACK_ALLOWED);
+    if (timeout > 0)
+        request_set_deadline(request, timeout);
+    else
+        request_clear_deadline(request);
+
+    JournalRecord record = request_record(request, JOURNAL_STARTED, &argv);
+    record.executor = "local";
+    record.argv = NULL; /* the admission record has it */
+    record.argc = 0;
+    record.pid = request->command_pid;
+    warden_record(request->warden, &record);
+    redacted_argv_done(&argv);
+    if (request->killed)
+        request_end_in_executor(request, 0);
+    else if (request->cancelled)
+        request_end_in_executor(request, TERM_GRACE_MS);
+}
+
+/* The command itself has ended; what it left behind may still be alive. */
+static void on_exited(Request *request, Reader *reader)
+{
+    request->exit_kind = reader_u8(reader);
+    request->exit_value = reader_u8(reader);
+    request->exit_known = true;
+    request_clear_deadline(request);
+    request_set_state(request, REQUEST_ENDING);
+    if (request->timed_out)
+        request_exit(request, 0, EXIT_TIMED_OUT);
+    else
+        request_exit(request, request->exit_kind, request->exit_value);
+}
+
+static void on_ended(Request *request, Reader *reader)
+{
+    uint8_t kind = reader_u8(reader), value = reader_u8(reader);
+    unsigned leftovers = reader_u32(reader);
+
+    if (request->state != REQUEST_RUNNING && request->state != REQUEST_ENDING &&
+        request->state != REQUEST_STARTING)
+        return;
+    if (!request->exit_known) {
+        request->exit_kind = kind;
+        request->exit_value = value;
+    }
+    if (request->running_since_ms == 0) { /* ended before it was seen to start */
+        request->running_since_ms = clock_monotonic_ms();
+        request_ack(request, SHIM_ACK_ALLOWED);
+    }
+    request_finish(request, leftovers);
+}
+
+static void on_failed(Request *request, Reader *reader)
+{
+    ExecFailure failure = (ExecFailure)reader_u8(reader);
+
+    free(request->failure_text);
+    request->failure_text = strdup(reader_string(reader));
+    request->failure = failure > 0 && failure < EXEC_FAILURE_MAX_ ? failure : EXEC_FAILURE_BROKEN;
+    request->child_waits = false;
+    switch (request->state) {
+    case REQUEST_RECEIVED:
+        request_proceed(request);
+        return;
+    case REQUEST_REOPENING:
+    case REQUEST_HASHING:
+    case REQUEST_STARTING:
+        if (request->killed)
+            request_refuse_killed(request);
+        else if (request->cancelled)
+            request_cancel(request, "the caller went away");
+        else
+            request_refuse_failure(request);
+        return;
+    case REQUEST_RECORDING: /* its child died meanwhile; on_recorded goes on and finds that out */
+    case REQUEST_PENDING:
+    case REQUEST_RUNNING:
+    case REQUEST_ENDING:
+    default:
+        return;
+    }
+}
+
+static void on_prepared(Request *request, const LinkFrame *frame)
+{
+    Facts *facts = facts_of(frame);
+
+    request->child_waits = true;
+    if (!facts) {
+        request_drop_child(request);
+        request->failure = EXEC_FAILURE_BROKEN;
+        if (request->state == REQUEST_RECEIVED)
+            request_proceed(request);
+        else
+            request_refuse_failure(request);
+    } else if (request->state == REQUEST_RECEIVED && !request->facts) {
+        request->facts = facts;
+        request_proceed(request);
+    } else if (request->state == REQUEST_REOPENING) {
+        on_prepared_again(request, facts);
+    } else {
+        facts_free(facts); /* nobody asked for it */
+        request_drop_child(request);
+    }
+}
+
+void request_on_executor(Warden *warden, LinkFrame *frame)
+{
+    Request *request = requests_find(warden, frame->key);
+    Reader reader = reader_of(frame->payload, frame->size);
+
+    if (!request && (frame->type == EXEC_PREPARED || frame->type == EXEC_FAILED)) {
+        Jail *jail = jail_of_door(warden, MESSAGE_KEY_DOOR(frame->key));
+        request = jail ? request_new(jail, frame->key) : NULL;
+    }
+    if (!request) {
+        if (frame->type == EXEC_PREPARED) /* its door has died */
+            (void)link_send(warden->executor, EXEC_DROP, frame->key, NULL, 0);
+        return;
+    }
+    switch (frame->type) {
+    case EXEC_PREPARED:
+        on_prepared(request, frame);
+        return;
+    case EXEC_HASHED:
+        on_hashed(request, frame);
+        return;
+    case EXEC_FAILED:
+        on_failed(request, &reader);
+        return;
+    case EXEC_STARTED:
+        on_started(request, &reader);
+        return;
+    case EXEC_EXITED:
+        on_exited(request, &reader);
+        return;
+    case EXEC_ENDED:
+        on_ended(request, &reader);
+        return;
+    default:
+        warden_fail(warden, "an unexpected message from the executor", -EPROTO);
+    }
+}
+
+/* Events from outside the road. */
+
+void request_on_deadline(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
+{
+    Request *request = userdata;
+    char text[CLOCK_TEXT_MAX + 64], duration[CLOCK_TEXT_MAX];
+
+    switch (request->state) {
+    case REQUEST_RECEIVED:
+        if (!request->message) { /* its door never said what it is about */
+            request_drop_child(request);
+            request_retire(request);
+            return;
+        }
+        /* fall through */
+    case REQUEST_HASHING:
+    case REQUEST_REOPENING:
+        request_refuse(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
+                       "the command could not be prepared within 15 s; nothing was run");
+        return;
+    case REQUEST_STARTING:
+        request_end_in_executor(request, 0);
+        request_refuse(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
+                       "the command did not start within 15 s and was ended");
+        return;
+    case REQUEST_PENDING:
+        approvals_end(request->warden->approvals, TAKE_PTR(request->approval), APPROVAL_EXPIRED);
+        (void)snprintf(text, sizeof text, "nobody answered within %s",
+                       clock_format_duration(request->verdict.approval_timeout_ms, duration));
+        request_refuse(request, JOURNAL_EXPIRED, EXIT_DENIED, "denied", request->verdict.rule,
+                       text);
+        return;
+    case REQUEST_RUNNING:
+        request->timed_out = true;
+        (void)snprintf(text, sizeof text, "timed out after %s; ending it",
+                       clock_format_duration(request->verdict.timeout_ms, duration));
+        request_tell(request, text);
+        request_end_in_executor(request, TERM_GRACE_MS);
+        return;
+    case REQUEST_RECORDING:
+    case REQUEST_ENDING:
+    default:
+        return;
+    }
+}
+
+void request_on_signal(Jail *jail, const LinkFrame *frame)
+{
+    Request *request = requests_find(jail->warden, frame->key);
+
+    if (request && request->jail == jail && request->state == REQUEST_RUNNING && frame->size == 2)
+        request_to_executor(request, EXEC_SIGNAL, frame->payload, frame->size);
+}
+
+/* Nobody waits for it any more. */
+static void abandon(Request *request, const char *reason)
+{
+    request->shim_gone = true;
+    switch (request->state) {
+    case REQUEST_PENDING:
+        approvals_end(request->warden->approvals, TAKE_PTR(request->approval), APPROVAL_CANCELLED);
+        request_cancel(request, reason);
+        return;
+    case REQUEST_HASHING:
+        request_cancel(request, reason);
+        return;
+    case REQUEST_RUNNING:
+        if (!request->cancelled)
+            request_end_in_executor(request, TERM_GRACE_MS);
+        request->cancelled = true;
+        return;
+    case REQUEST_RECEIVED:
+    case REQUEST_RECORDING:
+    case REQUEST_REOPENING:
+    case REQUEST_STARTING: /* an answer is on its way and finds this */
+        request->cancelled = true;
+        return;
+    case REQUEST_ENDING:
+    default:
+        return;
+    }
+}
+
+void request_on_gone(Jail *jail, uint64_t key, bool by_user)
+{
+    Request *request = requests_find(jail->warden, key);
+
+    if (request && request->jail == jail)
+        abandon(request, by_user ? "the caller interrupted it" : "the caller went away");
+}
+
+/* A request that never got its words has no one to abandon it. */
+static void give_up(Request *request, const char *reason)
+{
+    if (request->message) {
+        abandon(request, reason);
+        return;
+    }
+    request_drop_child(request);
+    request_retire(request);
+}
+
+void request_on_door_lost(Request *request)
+{
+    give_up(request, "the jail's door process died");
+}
+
+void request_on_stop(Request *request)
+{
+    give_up(request, "the warden was told to stop");
+}
+
+void request_on_decision(Request *request, bool approve, char *approver, char *via, char *reason)
+{
+    request->approval = NULL; /* its entry has ended */
+    request->approver = approver;
+    request->via = via;
+    request->approval_reason = reason;
+    request_clear_deadline(request);
+    if (approve) {
+        request_admit(request);
+        return;
+    }
+    Buffer text = BUFFER_EMPTY(4096);
+    buffer_printf(&text, "denied by %s%s%s", approver ? approver : "an operator",
+                  reason && *reason ? ": " : "", reason ? reason : "");
+    _cleanup_free_ char *line = buffer_take_string(&text);
+    request->verdict.action = POLICY_DENY;
+    request_refuse(request, JOURNAL_DECIDED, EXIT_DENIED, "denied", request->verdict.rule,
+                   line ? line : "denied by an operator");
+}
+
+void request_kill(Request *request, const char *approver, const char *via)
+{
+    request->killed = true;
+    if (!request->approver && approver) {
+        request->approver = strdup(approver);
+        request->via = strdup(via);
+    }
+    switch (request->state) {
+    case REQUEST_PENDING:
+        approvals_end(request->warden->approvals, TAKE_PTR(request->approval), APPROVAL_CANCELLED);
+        request_refuse_killed(request);
+        return;
+    case REQUEST_HASHING:
+        request_refuse_killed(request);
+        return;
+    case REQUEST_STARTING:
+    case REQUEST_RUNNING:
+    case REQUEST_ENDING:
+        request_tell(request, "ended by an operator");
+        request_end_in_executor(request, 0);
+        request_record_event(request, JOURNAL_KILLED, NULL, -1);
+        return;
+    case REQUEST_RECEIVED:
+    case REQUEST_RECORDING:
+    case REQUEST_REOPENING:
+    default: /* refused as soon as its next step comes */
+        return;
+    }
+}

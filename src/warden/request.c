@@ -1,0 +1,501 @@
+/*
+ * The one state machine: every command, from arrival to its end (the picture is in state.h).
+ *
+ * Two halves arrive in either order: the words (argv, environment, from the door) and the facts
+ * (who, which file, where, from the executor). Then the policy speaks, the admission is recorded,
+ * and only then the order to run is given. Every wait has a deadline; every end has a record.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "warden/request.h"
+
+PolicyRef *policy_ref(PolicyRef *reference)
+{
+    if (reference)
+        reference->references++;
+    return reference;
+}
+
+PolicyRef *policy_unref(PolicyRef *reference)
+{
+    if (reference && --reference->references == 0) {
+        policy_free(reference->policy);
+        free(reference);
+    }
+    return NULL;
+}
+
+/* Life and death. */
+
+Facts *facts_free(Facts *facts)
+{
+    if (facts)
+        free(facts->payload);
+    free(facts);
+    return NULL;
+}
+
+void request_free(Request *request)
+{
+    if (request->timer)
+        event_free(request->timer);
+    shim_request_done(&request->words);
+    free(request->message);
+    facts_free(request->facts);
+    free(request->failure_text);
+    policy_unref(request->policy);
+    free(request->env);
+    free(request->keep);
+    free(request->approver);
+    free(request->via);
+    free(request->approval_reason);
+    free(request);
+}
+
+void request_set_state(Request *request, RequestState state)
+{
+    Jail *jail = request->jail;
+
+    jail->n_pending -= request->state == REQUEST_PENDING;
+    jail->n_running -= request->state == REQUEST_RUNNING || request->state == REQUEST_ENDING;
+    request->state = state;
+    jail->n_pending += state == REQUEST_PENDING;
+    jail->n_running += state == REQUEST_RUNNING || state == REQUEST_ENDING;
+}
+
+/* Out of the table; freed now, or when its journal ticket comes back. */
+void request_retire(Request *request)
+{
+    request_set_state(request, REQUEST_RECEIVED);
+    requests_remove(request->warden, request);
+    if (request->recording)
+        request->dead = true;
+    else
+        request_free(request);
+}
+
+void request_set_deadline(Request *request, uint64_t milliseconds)
+{
+    struct timeval time = clock_timeval_of_ms(milliseconds);
+    (void)event_add(request->timer, &time);
+}
+
+void request_clear_deadline(Request *request)
+{
+    (void)event_del(request->timer);
+}
+
+Request *request_new(Jail *jail, uint64_t key)
+{
+    Request *request = calloc(1, sizeof *request);
+    if (!request)
+        return NULL;
+    request->key = key;
+    request->jail = jail;
+    request->warden = jail->warden;
+    approval_random_text(request->id, sizeof request->id);
+    request->timer = event_new(jail->warden->loop, -1, 0, request_on_deadline, request);
+    if (!request->timer) {
+        free(request);
+        return NULL;
+    }
+    requests_add(jail->warden, request);
+    request_set_deadline(request, STEP_TIME_MAX_MS);
+    return request;
+}
+
+/* To the door and to the executor. */
+
+static void to_door(Request *request, uint16_t type, const void *payload, size_t size)
+{
+    if (request->shim_gone || request->door_done || !request->jail->door)
+        return;
+    int result = link_send(request->jail->door, type, request->key, payload, size);
+    if (result < 0)
+        log_warning("the door of jail %s does not take its answers: %s", request->jail->name,
+                    strerror(-result));
+}
+
+void request_ack(Request *request, uint8_t ack)
+{
+    to_door(request, DOOR_ACK, &ack, sizeof ack);
+}
+
+void request_tell(Request *request, const char *text)
+{
+    Buffer payload = BUFFER_EMPTY(SHIM_FRAME_MAX);
+    buffer_put_string(&payload, text);
+    if (payload.error == 0)
+        to_door(request, DOOR_MESSAGE, payload.bytes, payload.size);
+    buffer_done(&payload);
+}
+
+void request_exit(Request *request, uint8_t kind, uint8_t value)
+{
+    uint8_t payload[2] = {kind, value};
+    to_door(request, DOOR_EXIT, payload, sizeof payload);
+    request->door_done = true;
+}
+
+void request_to_executor(Request *request, uint16_t type, const void *payload, size_t size)
+{
+    Warden *warden = request->warden;
+    int result = link_send(warden->executor, type, request->key, payload, size);
+    if (result < 0)
+        warden_fail(warden, "cannot reach the executor", result);
+}
+
+void request_end_in_executor(Request *request, uint32_t grace_ms)
+{
+    Buffer payload = BUFFER_EMPTY(8);
+    buffer_put_u32(&payload, grace_ms);
+    request_to_executor(request, EXEC_END, payload.bytes, payload.size);
+    buffer_done(&payload);
+}
+
+/* Ends the executor's child, if one waits for an order. */
+void request_drop_child(Request *request)
+{
+    if (request->child_waits)
+        request_to_executor(request, EXEC_DROP, NULL, 0);
+    request->child_waits = false;
+}
+
+/* Ends. */
+
+void request_record_event(Request *request, JournalEvent event, const char *reason, int exit_code)
+{
+    RedactedArgv argv;
+    JournalRecord record = request_record(request, event, &argv);
+
+    record.reason = reason;
+    record.has_exit_code = exit_code >= 0;
+    record.exit_code = exit_code;
+    warden_record(request->warden, &record);
+    redacted_argv_done(&argv);
+}
+
+/* The request does not run: the agent is told why, the journal too. */
+void request_refuse(Request *request, JournalEvent event, uint8_t exit_code, const char *what,
+                    const char *rule, const char *reason)
+{
+    request_drop_child(request);
+    _cleanup_free_ char *line = words_refusal(request, what, rule, reason);
+    request_ack(request, SHIM_ACK_DENIED);
+    if (line)
+        request_tell(request, line);
+    request_exit(request, 0, exit_code);
+    request_record_event(request, event, reason ? reason : what, exit_code);
+    request->warden->n_denied++;
+    request_retire(request);
+}
+
+void request_cancel(Request *request, const char *reason)
+{
+    request_drop_child(request);
+    request_record_event(request, JOURNAL_CANCELLED, reason, -1);
+    request_retire(request);
+}
+
+void request_finish(Request *request, unsigned leftovers)
+{
+    RedactedArgv argv;
+    JournalRecord record = request_record(request, JOURNAL_ENDED, &argv);
+
+    if (request->timed_out)
+        request_exit(request, 0, EXIT_TIMED_OUT);
+    else
+        request_exit(request, request->exit_kind, request->exit_value);
+    record.has_exit_code = request->exit_kind == 0;
+    record.exit_code = request->exit_value;
+    record.has_signal = request->exit_kind == 1;
+    record.signal = request->exit_value;
+    record.has_duration = true;
+    record.duration_ms = clock_monotonic_ms() - request->running_since_ms;
+    record.timeout_violation = request->timed_out;
+    record.has_leftovers = leftovers > 0;
+    record.leftovers = leftovers;
+    record.executor = "local";
+    if (request->cancelled)
+        record.reason = "the caller went away";
+    warden_record(request->warden, &record);
+    redacted_argv_done(&argv);
+    request_retire(request);
+}
+
+/* Admission. */
+
+void request_give_order(Request *request)
+{
+    Buffer payload = BUFFER_EMPTY(1u << 20);
+    RunOrder order = {.command = request->command,
+                      .bound = request->asked,
+                      .hashed = request->hashed,
+                      .keep = request->keep,
+                      .keep_size = request->keep_size};
+
+    run_order_encode(&payload, &order);
+    if (payload.error < 0) {
+        request_refuse(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
+                       "the environment has too many entries; nothing was run");
+    } else {
+        request_set_state(request, REQUEST_STARTING);
+        request_set_deadline(request, STEP_TIME_MAX_MS);
+        request->child_waits = false;
+        request_to_executor(request, EXEC_RUN, payload.bytes, payload.size);
+    }
+    buffer_done(&payload);
+}
+
+static void reopen(Request *request)
+{
+    request_set_state(request, REQUEST_REOPENING);
+    request_set_deadline(request, STEP_TIME_MAX_MS);
+    to_door(request, DOOR_OPEN, NULL, 0);
+}
+
+void request_refuse_failure(Request *request)
+{
+    const char *text = request->failure_text ? request->failure_text : "no reason given";
+
+    switch (request->failure) {
+    case EXEC_FAILURE_NOT_FOUND:
+        request_refuse(request, JOURNAL_REFUSED, EXIT_NOT_FOUND, "command not found", NULL, NULL);
+        return;
+    case EXEC_FAILURE_NOT_RUNNABLE:
+    case EXEC_FAILURE_CWD:
+        request_refuse(request, JOURNAL_REFUSED, EXIT_DENIED, "cannot run", NULL, text);
+        return;
+    case EXEC_FAILURE_DRIFT:
+        request_refuse(request, JOURNAL_DRIFT, EXIT_DENIED, "denied", NULL, text);
+        return;
+    case EXEC_FAILURE_IDENTITY:
+    case EXEC_FAILURE_BROKEN:
+    case EXEC_FAILURE_MAX_:
+    default:
+        request_refuse(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "refused", NULL, text);
+    }
+}
+
+void request_refuse_killed(Request *request)
+{
+    request_refuse(request, JOURNAL_KILLED, EXIT_DENIED, "denied", NULL,
+                   "an operator ended everything in this jail");
+}
+
+/* The admission record is written (or cannot be). */
+static void on_recorded(int result, void *userdata)
+{
+    Request *request = userdata;
+    char reason[200];
+
+    request->recording = false;
+    if (request->dead) {
+        request_free(request);
+        return;
+    }
+    if (result < 0) {
+        (void)snprintf(reason, sizeof reason,
+                       "the journal cannot be written (%s), so nothing was run; try again when the "
+                       "operator has mended it",
+                       strerror(-result));
+        request_refuse(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL, reason);
+    } else if (request->killed) {
+        request_refuse_killed(request);
+    } else if (request->cancelled) {
+        request_cancel(request, "the caller went away");
+    } else if (request->failure != 0) { /* the child ended meanwhile */
+        request_refuse_failure(request);
+    } else if (request->asked) {
+        reopen(request);
+    } else {
+        request_give_order(request);
+    }
+}
+
+/* Writes the admission record; on disk if a human decided. */
+void request_admit(Request *request)
+{
+    RedactedArgv argv;
+    JournalRecord record =
+        request_record(request, request->asked ? JOURNAL_DECIDED : JOURNAL_JUDGED, &argv);
+
+    record.executor = "local";
+    if (request->asked) {
+        record.verdict = "approved";
+        record.reason = request->approval_reason;
+    }
+    request_set_state(request, REQUEST_RECORDING);
+    request_clear_deadline(request);
+    request->recording = true;
+    int result =
+        journal_append(request->warden->journal, &record, request->asked, on_recorded, request);
+    redacted_argv_done(&argv);
+    if (result < 0)
+        on_recorded(result, request);
+}
+
+/* Judgement. */
+
+static int scrub(Request *request)
+{
+    const ShimRequest *words = &request->words;
+
+    request->keep_size = (words->envc + 7) / 8;
+    request->keep = calloc(1, request->keep_size + 1);
+    request->env = calloc(words->envc + 1, sizeof *request->env);
+    if (!request->keep || !request->env)
+        return -ENOMEM;
+    for (size_t i = 0; i < words->envc; i++) {
+        if (!policy_env_keeps(request->policy->policy, words->env[i]))
+            continue;
+        request->keep[i / 8] |= (uint8_t)(1u << (i % 8));
+        request->env[request->envc++] = words->env[i];
+    }
+    request->command = digest_command(words->argv, words->argc, request->env, request->envc);
+    return 0;
+}
+
+static void ask(Request *request)
+{
+    Jail *jail = request->jail;
+
+    if (jail->n_pending >= jail->pending_max) {
+        request_refuse(request, JOURNAL_DENIED, EXIT_DENIED, "denied", request->verdict.rule,
+                       "too many requests of this jail wait for a human already; retry later");
+        return;
+    }
+    request->asked = true;
+    request_set_state(request, REQUEST_HASHING);
+    request_set_deadline(request, STEP_TIME_MAX_MS);
+    request_to_executor(request, EXEC_HASH, NULL, 0);
+}
+
+static void judge(Request *request)
+{
+    const Prepared *prepared = &request->facts->prepared;
+    PolicyQuery query = {
+        .jail = request->jail->name,
+        .uid = prepared->uid,
+        .gid = prepared->gid,
+        .name = request->name,
+        .exe = prepared->exe[0] ? prepared->exe : NULL,
+        .exe_writable = (prepared->flags & PREPARED_EXE_WRITABLE) != 0,
+        .argv = request->words.argv,
+        .argc = request->words.argc,
+        .cwd = prepared->cwd,
+    };
+
+    request->policy = policy_ref(request->warden->policy);
+    if (scrub(request) < 0) {
+        request_refuse(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
+                       "out of memory");
+        return;
+    }
+    query.env = request->env;
+    query.envc = request->envc;
+    policy_judge(request->policy->policy, &query, &request->verdict);
+
+    const PolicyVerdict *verdict = &request->verdict;
+    if (verdict->action == POLICY_DENY)
+        request_refuse(request, JOURNAL_DENIED, EXIT_DENIED, "denied", verdict->rule,
+                       verdict->reason);
+    else if (verdict->executor == POLICY_EXECUTOR_MIRROR ||
+             verdict->executor == POLICY_EXECUTOR_GHOST)
+        request_refuse(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "refused", verdict->rule,
+                       verdict->executor == POLICY_EXECUTOR_GHOST
+                           ? "this version of Clawrden has no ghost executor; nothing was run"
+                           : "this version of Clawrden has no mirror executor; nothing was run");
+    else if (request->warden->context->dry_run)
+        request_refuse(request, JOURNAL_DENIED, EXIT_DENIED,
+                       verdict->action == POLICY_ASK ? "dry run, would ask"
+                                                     : "dry run, would allow",
+                       verdict->rule, "the warden runs with --dry-run: nothing is executed");
+    else if (verdict->action == POLICY_ASK)
+        ask(request);
+    else
+        request_admit(request);
+}
+
+/* Both halves are here, or the executor has given up on its own. */
+void request_proceed(Request *request)
+{
+    if (!request->message || (!request->facts && request->failure == 0))
+        return;
+    request_clear_deadline(request);
+    request->warden->n_total++;
+    if (request->cancelled)
+        request_cancel(request, "the caller went away before anything was run");
+    else if (request->killed)
+        request_refuse_killed(request);
+    else if (request->failure != 0)
+        request_refuse_failure(request);
+    else if (request->jail->paused)
+        request_refuse(request, JOURNAL_DENIED, EXIT_DENIED, "denied", NULL,
+                       "an operator has stopped this jail; nothing runs until it is resumed");
+    else if (!request->warden->policy)
+        request_refuse(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
+                       "no policy is loaded");
+    else
+        judge(request);
+}
+
+/* The first half: words. */
+
+static const char *command_name(const ShimRequest *words)
+{
+    const char *slash = strrchr(words->path, '/');
+    return slash ? slash + 1 : words->path;
+}
+
+static bool take_words(Request *request, const char *blob, size_t size)
+{
+    ShimHeader header;
+
+    if (size < sizeof header || !(request->message = malloc(size)))
+        return false;
+    memcpy(request->message, blob, size);
+    request->message_size = size;
+    memcpy(&header, blob, sizeof header);
+    if (shim_request_decode(&header, request->message + sizeof header, size - sizeof header,
+                            &request->words) != SHIM_OK)
+        return false;
+    request->name = command_name(&request->words);
+    return true;
+}
+
+void request_on_words(Jail *jail, LinkFrame *frame)
+{
+    Reader reader = reader_of(frame->payload, frame->size);
+    size_t size = 0;
+    pid_t pid = (pid_t)reader_u32(&reader);
+    uid_t uid = reader_u32(&reader);
+    gid_t gid = reader_u32(&reader);
+    const char *blob = reader_blob(&reader, &size);
+    Request *request = requests_find(jail->warden, frame->key);
+
+    if (!request)
+        request = request_new(jail, frame->key);
+    if (!request || request->message || !reader_done(&reader)) {
+        log_error("the door of jail %s sent a request that cannot be", jail->name);
+        return;
+    }
+    request->pid = pid;
+    request->uid = uid;
+    request->gid = gid;
+    if (!take_words(request, blob, size)) {
+        free(request->message);
+        request->message = NULL;
+        request_refuse(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "refused: malformed request",
+                       NULL, NULL);
+        return;
+    }
+    request_proceed(request);
+}

@@ -1,0 +1,46 @@
+/*
+ * The steps a request can take (private to warden/; the states are in state.h).
+ */
+#pragma once
+
+#include "warden/state.h"
+
+#define STEP_TIME_MAX_MS 15000u /* for the door's and the executor's part of a request */
+#define TERM_GRACE_MS 5000u
+
+Facts *facts_free(Facts *facts); /* accepts NULL, returns NULL */
+
+/* A fresh request of the jail, in the table, with a deadline for its other half. NULL: no memory.
+ */
+Request *request_new(Jail *jail, uint64_t key);
+void request_set_state(Request *request, RequestState state);
+void request_set_deadline(Request *request, uint64_t milliseconds);
+void request_clear_deadline(Request *request);
+void request_on_deadline(evutil_socket_t fd, short what, void *userdata);
+
+/* To the door: nothing is sent when nobody listens any more. */
+void request_ack(Request *request, uint8_t ack);
+void request_tell(Request *request, const char *text);
+void request_exit(Request *request, uint8_t kind, uint8_t value);
+
+/* To the executor. */
+void request_to_executor(Request *request, uint16_t type, const void *payload, size_t size);
+void request_end_in_executor(Request *request, uint32_t grace_ms);
+/* Ends the executor's child, if one waits for an order. */
+void request_drop_child(Request *request);
+
+/* Steps on the road. */
+void request_proceed(Request *request);    /* both halves are here? then judge */
+void request_admit(Request *request);      /* write the admission record */
+void request_give_order(Request *request); /* run it */
+
+/* Ends; the request is void afterwards. */
+void request_refuse(Request *request, JournalEvent event, uint8_t exit_code, const char *what,
+                    const char *rule, const char *reason);
+void request_refuse_failure(Request *request); /* the executor could not */
+void request_refuse_killed(Request *request);
+void request_cancel(Request *request, const char *reason); /* nobody is there to be told */
+void request_finish(Request *request, unsigned leftovers); /* it has run */
+void request_retire(Request *request);
+
+void request_record_event(Request *request, JournalEvent event, const char *reason, int exit_code);
