@@ -1,0 +1,223 @@
+"""A prisoner cannot exhaust the warden; another jail works normally meanwhile."""
+
+import os
+import resource
+import socket
+import subprocess
+import time
+
+import pytest
+
+from harness import PRISONER, SANITIZED, Raw, allow, as_user, ask, in_child, request, wait_for
+
+JAILS = {"flood": {"commands": ["true"], "limits": {"connections": 50, "pending": 5}},
+         "calm": {"commands": ["true"]}}
+
+
+def calm_works(warden, times=10):
+    for _ in range(times):
+        result = warden.shim("true", jail="calm")
+        assert result.code == 0 and result.seconds < (10 if SANITIZED else 3), result
+
+
+def connect_silently(path, count, seconds):
+    """Thousands of connections that say nothing; how many the door let be."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    held = []
+    for _ in range(count):
+        client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        client.setblocking(False)
+        try:
+            client.connect(path)
+        except OSError:
+            client.close()
+            time.sleep(0.001)
+            continue
+        held.append(client)
+    time.sleep(seconds)
+    alive = 0
+    for client in held:
+        try:
+            if client.recv(1):
+                pass
+        except BlockingIOError:
+            alive += 1
+        except OSError:
+            pass
+    return len(held), alive
+
+
+def in_background(function, *arguments, timeout=60):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            in_child(function, *arguments, timeout=timeout)
+        finally:
+            os._exit(0)
+    return pid
+
+
+def test_silent_connections(make_warden):
+    warden = make_warden(allow("true"), jails=JAILS)
+    pid = in_background(connect_silently, warden.socket_path("flood"), 3000, 4)
+    time.sleep(1)
+    calm_works(warden)
+    door = next(pid for role, pid in warden.processes().items() if role.startswith("door:flo"))
+    assert len(os.listdir(f"/proc/{door}/fd")) < 150
+    os.waitpid(pid, 0)
+    wait_for(lambda: warden.shim("true", jail="flood").code == 0, 30, "the jail works again")
+
+
+def test_silent_connections_are_counted(make_warden):
+    warden = make_warden(allow("true"), jails=JAILS)
+    held, alive = in_child(connect_silently, warden.socket_path("flood"), 400, 2, timeout=60)
+    assert held >= 50 and alive <= 51
+
+
+def test_silence_ends(make_warden):
+    """A connection that says nothing is closed after a while (30 s at most)."""
+    warden = make_warden(allow("true"), jails=JAILS)
+
+    def wait_silently(path):
+        raw = Raw(path, timeout=45)
+        start = time.monotonic()
+        raw.answer()
+        return time.monotonic() - start
+
+    assert in_child(wait_silently, warden.socket_path("flood"), timeout=60) < 40
+
+
+def test_a_flood_of_questions(make_warden):
+    warden = make_warden(ask("touch"), allow("true"), jails=JAILS)
+    running = [warden.spawn("touch", f"mark-{i}", jail="flood", stdin=subprocess.DEVNULL) for i in range(30)]
+    wait_for(lambda: sum(process.poll() is not None for process in running) >= 25,
+             what="the refusal of all but five")
+    codes = [process.poll() for process in running if process.poll() is not None]
+    assert set(codes) <= {125, 126}, codes
+    assert len(warden.queue()) <= 5
+    refused = next(process for process in running if process.poll() is not None)
+    assert b"clawrden: " in refused.stderr.read()
+    # Another jail may ask.
+    other = warden.spawn("touch", "other", jail="calm")
+    wait_for(lambda: any("other" in str(entry) for entry in warden.queue()), what="the other jail's question")
+    calm_works(warden, 3)
+    for entry in warden.queue():
+        warden.cli("deny", entry["id"])
+    assert other.wait(20) == 126
+    assert not [name for name in os.listdir(warden.work) if name.startswith("mark")]
+    warden.verify()
+
+
+def test_a_flood_of_identical_questions(make_warden):
+    warden = make_warden(ask("touch"), allow("true"), jails=JAILS)
+    running = [warden.spawn("touch", "mark", jail="flood", stdin=subprocess.DEVNULL) for _ in range(20)]
+    warden.pending()
+    time.sleep(1)
+    assert len(warden.queue()) == 1
+    calm_works(warden, 3)
+    for process in running:
+        process.kill()
+
+
+def test_questions_nobody_waits_for_are_limited(make_warden):
+    warden = make_warden(ask("touch"), allow("true"), jails=JAILS)
+    codes = [warden.shim("touch", f"mark-{i}", jail="flood", env={"CLAWRDEN_WAIT": "0"}).code
+             for i in range(12)]
+    assert codes.count(75) <= 5 and set(codes) <= {75, 125, 126}, codes
+    calm_works(warden, 3)
+
+
+def hold_large_requests(path, seconds):
+    held = []
+    for _ in range(60):
+        raw = Raw(path)
+        message = request(["true"], env=["X=" + "y" * 5_000_000], flags=15)
+        try:
+            opened = [os.open("/dev/null", os.O_RDWR) for _ in range(3)] + [os.open("/tmp", os.O_PATH)]
+            raw.socket.settimeout(2)
+            raw.send(message[:-1], opened)
+        except OSError:
+            pass
+        for fd in opened:
+            os.close(fd)
+        held.append(raw)
+    time.sleep(seconds)
+    return True
+
+
+def resident(pid):
+    with open(f"/proc/{pid}/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.release_only
+def test_large_requests_are_limited(make_warden):
+    warden = make_warden(allow("true"), jails=JAILS)
+    pid = in_background(hold_large_requests, warden.socket_path("flood"), 3, timeout=200)
+    end = time.monotonic() + 4
+    most = 0
+    while time.monotonic() < end:
+        for role, process in warden.processes().items():
+            if role.startswith("door:flo"):
+                most = max(most, resident(process))
+        calm_works(warden, 1)
+    assert most < 200 * 1024 * 1024
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+
+
+def test_a_flood_of_commands(make_warden):
+    """One jail in a loop; another is served meanwhile."""
+    warden = make_warden(allow("true"), jails=JAILS)
+    warden.stand_in("true")
+    script = f"for i in $(seq 8); do (while :; do {warden.bin}/true; done) & done; sleep 4; kill 0"
+    process = subprocess.Popen(["/bin/sh", "-c", script], env=warden.shim_env("flood"), cwd=warden.work,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL, start_new_session=True,
+                               **as_user(PRISONER))
+    warden.started.append(process)
+    time.sleep(0.5)
+    calm_works(warden)
+    process.wait(30)
+
+
+def test_many_running_commands(make_warden):
+    warden = make_warden(allow("sleep", "true"), jails=JAILS)
+    running = [warden.spawn("sleep", "5", jail="flood", stdin=subprocess.DEVNULL) for _ in range(70)]
+    time.sleep(2)
+    calm_works(warden)
+    codes = [process.wait(60) for process in running]
+    assert codes.count(0) >= 40 and set(codes) <= {0, 125}, codes
+
+
+def test_a_door_that_is_killed_comes_back(make_warden):
+    warden = make_warden(allow("true"), jails=JAILS)
+    calm_works(warden, 1)
+    door = next(pid for role, pid in warden.processes().items() if role.startswith("door") and "flo" in role)
+    os.kill(door, 9)
+    calm_works(warden, 3)
+    wait_for(lambda: warden.shim("true", jail="flood").code == 0, 30, "the door is back")
+
+
+def test_many_descriptors_in_flight(make_warden):
+    warden = make_warden(allow("true"), jails=JAILS)
+
+    def flood(path):
+        null = os.open("/dev/null", os.O_RDWR)
+        clients = []
+        for _ in range(100):
+            try:
+                raw = Raw(path, timeout=2)
+                raw.send(b"C", [null] * 250)
+                clients.append(raw)
+            except OSError:
+                pass
+        time.sleep(2)
+        return True
+
+    pid = in_background(flood, warden.socket_path("flood"))
+    time.sleep(0.5)
+    calm_works(warden)
+    os.waitpid(pid, 0)
+    wait_for(lambda: warden.shim("true", jail="flood").code == 0, 30, "the jail works again")
