@@ -11,6 +11,8 @@
  */
 #pragma once
 
+#include <string.h>
+
 #include "journal/journal.h"
 
 /* Longer lines are no records: an argv of 6 MiB (the protocol's limit) in the worst escaping
@@ -48,6 +50,12 @@ int journal_line_parse(const char *line, size_t size, JournalLine *ret);
 Digest journal_line_digest(const char *line, const JournalLine *parsed);
 /* Both: 0 when the line is a record whose own hash is right, else -EBADMSG. */
 int journal_line_check(const char *line, size_t size, JournalLine *ret);
+
+/* digest_equal() takes constant time, which digests that everybody may read do not need. */
+static inline bool journal_same_digest(const Digest *a, const Digest *b)
+{
+    return memcmp(a->bytes, b->bytes, DIGEST_SIZE) == 0;
+}
 
 /* The seq a line begins with, from its first bytes alone (the line may be cut). 0: none. */
 uint64_t journal_line_seq(const char *line, size_t size);

@@ -4,7 +4,8 @@
  * The current segment is opened first and the list of the others is made then: if it is rotated in
  * between it is in the list under its number too, and is read once, last. When all is read and
  * `audit.log` is another file by then, the rest of the old one and all that followed is read too.
- * An incomplete last line is looked at again a few times: the writer may be in the middle of it.
+ * An incomplete last line, or a current segment that is not there, is looked for again a few
+ * times: the writer or a rotation may be in the middle of its work.
  */
 #include "journal/segments.h"
 
@@ -24,8 +25,8 @@
 
 #define SEQ_DIGITS 20
 #define READ_BYTES ((size_t)256 << 10)
-#define TORN_LOOKS 5
-#define TORN_WAIT_US 20000
+#define LOOKS 5
+#define LOOK_WAIT_US 20000
 
 const char *journal_path_split(const char *path, char **ret_directory)
 {
@@ -200,13 +201,13 @@ static int look_again(JournalWalk *walk)
 {
     int step = JOURNAL_STEP_END;
 
-    for (int look = 0; look < TORN_LOOKS && step == JOURNAL_STEP_END; look++) {
+    for (int look = 0; look < LOOKS && step == JOURNAL_STEP_END; look++) {
         if (buffer_size(&walk->pending) == 0)
             return JOURNAL_STEP_END; /* it has been cut off meanwhile */
         int result = unread_partial(walk);
         if (result < 0)
             return result;
-        (void)usleep(TORN_WAIT_US);
+        (void)usleep(LOOK_WAIT_US);
         step = next_line(walk);
     }
     return step;
@@ -230,11 +231,17 @@ static bool is_current(JournalWalk *walk, uint64_t seq)
            fstatat(walk->directory_fd, name, &numbered, 0) == 0 && same_file(&numbered, &current);
 }
 
-/* Opens the current segment, then lists the numbered ones. */
+/* Opens the current segment, then lists the numbered ones. Between the two steps of a rotation
+ * there is no current one for a moment. */
 static int open_current(JournalWalk *walk)
 {
     fd_close(walk->current_fd);
-    walk->current_fd = open_for_reading(walk->directory_fd, walk->base);
+    walk->current_fd = -ENOENT;
+    for (int look = 0; look < LOOKS && walk->current_fd == -ENOENT; look++) {
+        if (look > 0)
+            (void)usleep(LOOK_WAIT_US);
+        walk->current_fd = open_for_reading(walk->directory_fd, walk->base);
+    }
     if (walk->current_fd < 0 && walk->current_fd != -ENOENT)
         return walk->current_fd;
     journal_segments_done(&walk->segments);
@@ -285,6 +292,7 @@ static int begin_segment(JournalWalk *walk)
     }
     if (walk->number == 0 && walk->current_fd < 0) {
         walk->finished = true;
+        (void)journal_segment_name(walk->base, 0, walk->name);
         return JOURNAL_STEP_MISSING;
     }
     int result = journal_segment_name(walk->base, walk->number, walk->name);

@@ -100,7 +100,7 @@ static void check_link(Verifier *verifier, const JournalLine *line)
     else if (seq <= before)
         problem(check, verifier, true, "record %llu comes after record %llu: repeated or moved",
                 seq, before);
-    else if (!digest_equal(&line->prev, &check->head.hash))
+    else if (!journal_same_digest(&line->prev, &check->head.hash))
         problem(check, verifier, true, "record %llu does not follow on the record before it", seq);
 }
 
@@ -109,7 +109,7 @@ static void check_expected(Verifier *verifier, const JournalLine *line)
     if (!verifier->expected || line->seq != verifier->expected->seq)
         return;
     verifier->expected_seen = true;
-    if (!digest_equal(&line->hash, &verifier->expected->hash))
+    if (!journal_same_digest(&line->hash, &verifier->expected->hash))
         problem(verifier->check, verifier, true, "record %llu is not the one that the head names",
                 (unsigned long long)line->seq);
 }
@@ -125,7 +125,7 @@ static void check_line(Verifier *verifier)
     }
     check->records++;
     Digest right = journal_line_digest(verifier->walk.line, &line);
-    if (!digest_equal(&right, &line.hash))
+    if (!journal_same_digest(&right, &line.hash))
         problem(check, verifier, true, "record %llu was changed: its hash does not match",
                 (unsigned long long)line.seq);
     if (verifier->linked)

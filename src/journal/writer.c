@@ -3,8 +3,9 @@
  * and, when somebody waits for the disk, one fdatasync(2).
  *
  * What can go wrong, and what happens then:
- * - A short write (a full disk): the half line is cut off again, the whole ones count, the rest
- *   is written later. If the cut fails nothing is written behind the half line.
+ * - A short write (a full disk) whose rest cannot be written either: the half line is cut off
+ *   again, the whole ones count, the rest is written later. If the cut fails nothing is written
+ *   behind the half line.
  * - ENOSPC, EROFS, EIO, EFBIG …: the records stay, the next try comes 100 ms later. Whoever waits
  *   too long is answered by the loop (journal.c), and the record is then written marked late.
  * - fdatasync(2) fails: what is on disk is unknown, and asking again would say "fine" (the kernel
@@ -253,52 +254,66 @@ static void finish_durable(Journal *journal, EntryList *durable)
         wake_loop(journal);
 }
 
-/* One write(2) of the whole batch; returns its result. */
-static ssize_t write_lines(Journal *journal)
+/* Writes the batch: one write(2), and more only after a short one, which then tell why it was
+ * short. Returns how many bytes were written; `ret_error` is 0 when that is all. */
+static size_t write_lines(Journal *journal, int *ret_error)
 {
     Writer *writer = &journal->writer;
-    size_t size = buffer_size(&writer->lines);
-    ssize_t written;
+    const char *lines = buffer_head(&writer->lines);
+    size_t size = buffer_size(&writer->lines), done = 0;
 
-    if (size == 0)
-        return 0;
-    do
-        written =
-            journal->io.write(journal->io.context, writer->fd, buffer_head(&writer->lines), size);
-    while (written == -EINTR);
-    return written;
+    *ret_error = 0;
+    while (done < size) {
+        ssize_t written =
+            journal->io.write(journal->io.context, writer->fd, lines + done, size - done);
+        if (written == -EINTR)
+            continue;
+        if (written <= 0) {
+            *ret_error = written < 0 ? (int)written : -EIO;
+            break;
+        }
+        done += (size_t)written;
+    }
+    return done;
+}
+
+/* Says what was written and answers those who did not wait for the disk. */
+static void finish_written(Journal *journal, EntryList *written, bool healthy)
+{
+    Writer *writer = &journal->writer;
+
+    pthread_mutex_lock(&journal->lock);
+    journal->head = writer->head;
+    journal->segment_bytes = (uint64_t)writer->size;
+    if (healthy)
+        journal->health = 0;
+    bool wake = settle_written(journal, written);
+    pthread_mutex_unlock(&journal->lock);
+    if (wake)
+        wake_loop(journal);
 }
 
 static void write_batch(Journal *journal)
 {
     Writer *writer = &journal->writer;
     EntryList written = {NULL, NULL}, durable = {NULL, NULL};
+    int error;
 
     if (writer->torn && cut_back(journal) < 0)
         return;
     size_t count = compose(writer);
-    ssize_t size = count > 0 ? write_lines(journal) : -ENOMEM;
-    if (size < 0) {
-        fail(journal, (int)size, !is_of_the_disk((int)size));
+    if (count == 0) {
+        fail(journal, -ENOMEM, false);
         return;
     }
-    take_written(writer, count, (size_t)size, &written, &durable);
-
-    pthread_mutex_lock(&journal->lock);
-    journal->head = writer->head;
-    journal->segment_bytes = (uint64_t)writer->size;
-    if (written.first || durable.first)
-        journal->health = 0;
-    bool wake = settle_written(journal, &written);
-    pthread_mutex_unlock(&journal->lock);
-    if (wake)
-        wake_loop(journal);
-
+    size_t size = write_lines(journal, &error);
     writer->retry_ns = 0;
+    take_written(writer, count, size, &written, &durable);
+    finish_written(journal, &written, error == 0);
+    if (error < 0)
+        fail(journal, error, !is_of_the_disk(error));
     if (writer->torn)
         (void)cut_back(journal);
-    else if (size == 0 && buffer_size(&writer->lines) > 0)
-        fail(journal, -EIO, false); /* write(2) that writes nothing must not become a busy loop */
     if (durable.first)
         finish_durable(journal, &durable);
     if (writer->lines.capacity > BATCH_KEEP_BYTES)
