@@ -1,0 +1,229 @@
+/*
+ * doctor: is this machine fit, and is the installation right? The machine's side is in
+ * doctor-kernel.c; here are the users, the places and the running warden.
+ */
+#include "cli/doctor.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "cli/client.h"
+#include "cli/show.h"
+
+static const char usage[] =
+    "usage: clawrden-cli doctor [--json]\n"
+    "\n"
+    "Checks what Clawrden needs of this machine's kernel, its users, its files and the running\n"
+    "warden. Exit status 1 when something essential fails.\n";
+
+static const char *const result_names[] = {[DOCTOR_OK] = "ok",
+                                           [DOCTOR_NOTE] = "note",
+                                           [DOCTOR_WARNING] = "warning",
+                                           [DOCTOR_FAILED] = "failed"};
+
+void doctor_say(Doctor *doctor, DoctorResult result, const char *name, const char *format, ...)
+{
+    char words[1024];
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(words, sizeof words, format, arguments);
+    va_end(arguments);
+    if (result == DOCTOR_FAILED)
+        doctor->n_failed++;
+    (void)json_array_append_new(
+        doctor->checks,
+        json_pack("{s:s, s:s, s:s*}", "name", name, "result", result_names[result], "text", words));
+}
+
+static void check_users(Doctor *doctor)
+{
+    static const char *const users[] = {"clawrden", "clawrden-door", "clawrden-api"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(users); i++) {
+        const struct passwd *entry = getpwnam(users[i]);
+        if (entry && entry->pw_uid == 0)
+            doctor_say(doctor, DOCTOR_FAILED, "users", "%s is root", users[i]);
+        else if (entry)
+            doctor_say(doctor, DOCTOR_OK, "users", "%s is uid %u", users[i],
+                       (unsigned)entry->pw_uid);
+        else
+            doctor_say(doctor, doctor->system ? DOCTOR_FAILED : DOCTOR_NOTE, "users",
+                       "there is no user %s, which a warden started as root needs: useradd "
+                       "--system --user-group --no-create-home --shell /usr/sbin/nologin %s",
+                       users[i], users[i]);
+    }
+}
+
+/* A directory or file of Clawrden's: owned by root, this user or Clawrden's own, and not to be
+ * written by others; `secret`: not to be read by others either. */
+static void check_place(Doctor *doctor, const char *name, const char *path, bool secret)
+{
+    struct stat status;
+    const struct passwd *warden = getpwnam("clawrden");
+
+    if (lstat(path, &status) < 0) {
+        doctor_say(doctor, errno == ENOENT || errno == EACCES ? DOCTOR_NOTE : DOCTOR_WARNING, name,
+                   "%s: %s", path,
+                   errno == ENOENT ? "not there (a warden has not been started with it)"
+                                   : strerror(errno));
+        return;
+    }
+    bool owner_ok = status.st_uid == 0 || status.st_uid == geteuid() ||
+                    (warden && status.st_uid == warden->pw_uid);
+    if (S_ISLNK(status.st_mode))
+        doctor_say(doctor, DOCTOR_WARNING, name, "%s is a symbolic link", path);
+    else if (!owner_ok)
+        doctor_say(doctor, DOCTOR_FAILED, name, "%s belongs to uid %u", path,
+                   (unsigned)status.st_uid);
+    else if (status.st_mode & S_IWOTH)
+        doctor_say(doctor, DOCTOR_FAILED, name, "%s can be written by anybody (mode %04o)", path,
+                   (unsigned)status.st_mode & 07777);
+    else if (secret && (status.st_mode & S_IROTH))
+        doctor_say(doctor, DOCTOR_WARNING, name, "%s can be read by anybody (mode %04o)", path,
+                   (unsigned)status.st_mode & 07777);
+    else
+        doctor_say(doctor, DOCTOR_OK, name, "%s (mode %04o, uid %u)", path,
+                   (unsigned)status.st_mode & 07777, (unsigned)status.st_uid);
+}
+
+static void check_user_place(Doctor *doctor, const char *name, const char *base, const char *below,
+                             bool secret)
+{
+    char path[4096];
+    if (base && base[0] == '/' && snprintf(path, sizeof path, "%s%s", base, below) < 4096)
+        check_place(doctor, name, path, secret);
+}
+
+static void check_places(Doctor *doctor)
+{
+    if (doctor->system) {
+        check_place(doctor, "run", "/run/clawrden", false);
+        check_place(doctor, "run", "/run/clawrden/api", false);
+        check_place(doctor, "run", "/run/clawrden/jails", false);
+        check_place(doctor, "state", "/var/lib/clawrden", true);
+        check_place(doctor, "audit", "/var/log/clawrden", false);
+        check_place(doctor, "audit", "/var/log/clawrden/audit.log", true);
+        return;
+    }
+    const char *home = getenv("HOME"), *runtime = getenv("XDG_RUNTIME_DIR");
+    if (runtime && runtime[0] == '/')
+        check_user_place(doctor, "run", runtime, "/clawrden", false);
+    else
+        check_user_place(doctor, "run", home, "/.local/state/clawrden/run", false);
+    const char *state = getenv("XDG_STATE_HOME");
+    if (state && state[0] == '/')
+        check_user_place(doctor, "state", state, "/clawrden", true);
+    else
+        check_user_place(doctor, "state", home, "/.local/state/clawrden", true);
+}
+
+static void say_status(Doctor *doctor, const json_t *status)
+{
+    const json_t *policy = json_object_get(status, "policy");
+    const char *health =
+        json_string_value(json_object_get(json_object_get(status, "journal"), "health"));
+    const char *mode = json_string_value(json_object_get(status, "mode"));
+    const char *error = json_string_value(json_object_get(policy, "error"));
+    const char *version = json_string_value(json_object_get(status, "version"));
+
+    doctor_say(doctor, DOCTOR_OK, "warden", "version %s at %s", version ? version : "?",
+               doctor->cli->api);
+    if (version && strcmp(version, CLAWRDEN_VERSION) != 0)
+        doctor_say(doctor, DOCTOR_WARNING, "warden", "this clawrden-cli is version %s",
+                   CLAWRDEN_VERSION);
+    if (!mode || strcmp(mode, "root") != 0)
+        doctor_say(doctor, DOCTOR_WARNING, "warden",
+                   "started without root: everything runs as its user, which is no security "
+                   "boundary");
+    if (json_is_true(json_object_get(status, "dry_run")))
+        doctor_say(doctor, DOCTOR_NOTE, "warden", "dry run: no command is run");
+    if (error)
+        doctor_say(doctor, DOCTOR_FAILED, "policy", "the file has mistakes and is not in force: %s",
+                   error);
+    else
+        doctor_say(doctor, DOCTOR_OK, "policy", "%llu rules in force",
+                   show_number(policy, "rules"));
+    if (health && strcmp(health, "ok") != 0)
+        doctor_say(doctor, DOCTOR_FAILED, "journal", "it cannot be written: %s", health);
+    else
+        doctor_say(doctor, DOCTOR_OK, "journal", "healthy");
+}
+
+static void check_warden(Doctor *doctor)
+{
+    _cleanup_(client_answer_done)
+    ClientAnswer answer = {0};
+    _cleanup_free_ char *words = NULL;
+
+    int result = client_try(doctor->cli, "GET", "/api/status", NULL, &answer, &words);
+    if (result != CLI_DONE) {
+        doctor_say(doctor, DOCTOR_FAILED, "warden", "%s", words ? words : "out of memory");
+        return;
+    }
+    const char *error = json_string_value(json_object_get(answer.json, "error"));
+    if (answer.status == 200 && json_is_object(answer.json))
+        say_status(doctor, answer.json);
+    else
+        doctor_say(doctor, DOCTOR_FAILED, "warden", "%s answers %ld: %s", doctor->cli->api,
+                   answer.status, error ? error : "no reason given");
+}
+
+static void print_checks(const Doctor *doctor)
+{
+    Buffer out = BUFFER_EMPTY(1 << 20);
+
+    for (size_t i = 0; i < json_array_size(doctor->checks); i++) {
+        const json_t *check = json_array_get(doctor->checks, i);
+        const char *result = json_string_value(json_object_get(check, "result"));
+        const char *name = json_string_value(json_object_get(check, "name"));
+        buffer_printf(&out, "%-8s %-9s ", result ? result : "?", name ? name : "?");
+        show_member(&out, check, "text", 0);
+        buffer_puts(&out, "\n");
+    }
+    if (doctor->n_failed == 0)
+        buffer_puts(&out, "nothing essential is missing\n");
+    else
+        buffer_printf(&out, "%u essential check%s failed\n", doctor->n_failed,
+                      doctor->n_failed == 1 ? "" : "s");
+    show_print(&out);
+}
+
+int doctor_main(Cli *cli, int argc, char **argv)
+{
+    static const CliSyntax syntax = {.usage = usage};
+    int first;
+
+    int result = cli_parse(cli, &syntax, argc, argv, &first);
+    if (result != 0)
+        return cli_parse_exit(result);
+    if (!cli->api) {
+        cli_error("out of memory");
+        return CLI_REFUSED;
+    }
+    Doctor doctor = {.cli = cli, .checks = json_array()};
+    doctor.system = geteuid() == 0 || strncmp(cli->api, "unix:/run/", 10) == 0;
+
+    doctor_check_kernel(&doctor);
+    doctor_check_cgroup(&doctor);
+    check_users(&doctor);
+    check_places(&doctor);
+    check_warden(&doctor);
+    if (cli->json) {
+        json_t *document =
+            json_pack("{s:b, s:O}", "ok", doctor.n_failed == 0, "checks", doctor.checks);
+        show_json(document);
+        json_decref(document);
+    } else {
+        print_checks(&doctor);
+    }
+    json_decref(doctor.checks);
+    return doctor.n_failed == 0 ? CLI_DONE : CLI_REFUSED;
+}

@@ -1,0 +1,107 @@
+/*
+ * See show.h.
+ */
+#include "cli/show.h"
+
+#include <pwd.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/text.h"
+
+char *show_bytes(const json_t *value, size_t *ret_size)
+{
+    if (json_is_string(value)) {
+        size_t size = json_string_length(value);
+        char *copy = malloc(size + 1);
+        if (!copy)
+            return NULL;
+        memcpy(copy, json_string_value(value), size);
+        copy[size] = '\0';
+        *ret_size = size;
+        return copy;
+    }
+    const json_t *encoded = json_object_get(value, "base64");
+    if (!json_is_string(encoded))
+        return NULL;
+
+    size_t size = json_string_length(encoded);
+    _cleanup_free_ char *bytes = malloc(size + 1);
+    if (!bytes || sodium_base642bin((unsigned char *)bytes, size, json_string_value(encoded), size,
+                                    NULL, ret_size, NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
+        return NULL;
+    bytes[*ret_size] = '\0';
+    return TAKE_PTR(bytes);
+}
+
+void show_member(Buffer *out, const json_t *object, const char *name, size_t most)
+{
+    size_t size = 0;
+    _cleanup_free_ char *bytes = show_bytes(json_object_get(object, name), &size);
+    if (bytes)
+        text_display(out, bytes, size, most);
+}
+
+void show_argv(Buffer *out, const json_t *argv, size_t most)
+{
+    size_t count = json_array_size(argv);
+    const char **arguments = calloc(count + 1, sizeof *arguments);
+
+    for (size_t i = 0; arguments && i < count; i++) {
+        size_t size;
+        arguments[i] = show_bytes(json_array_get(argv, i), &size);
+        if (!arguments[i])
+            arguments[i] = strdup("?");
+    }
+    if (arguments)
+        text_display_argv(out, arguments, count, most);
+    for (size_t i = 0; arguments && i < count; i++)
+        free((void *)arguments[i]);
+    free(arguments);
+}
+
+unsigned long long show_number(const json_t *object, const char *name)
+{
+    json_int_t value = json_integer_value(json_object_get(object, name));
+    return value > 0 ? (unsigned long long)value : 0;
+}
+
+void show_duration(Buffer *out, unsigned long long milliseconds)
+{
+    char text[CLOCK_TEXT_MAX];
+    /* Whole seconds are enough for a human once there are a few. */
+    if (milliseconds >= 10000)
+        milliseconds -= milliseconds % 1000;
+    buffer_puts(out, clock_format_duration(milliseconds, text));
+}
+
+void show_uid(Buffer *out, unsigned long long uid)
+{
+    const struct passwd *entry = getpwuid((uid_t)uid);
+
+    buffer_printf(out, "%llu", uid);
+    if (!entry)
+        return;
+    buffer_puts(out, " (");
+    text_display(out, entry->pw_name, strlen(entry->pw_name), 64);
+    buffer_puts(out, ")");
+}
+
+void show_print(Buffer *out)
+{
+    if (out->error)
+        (void)fputs("clawrden-cli: out of memory\n", stderr);
+    else
+        (void)fwrite(buffer_head(out), 1, buffer_size(out), stdout);
+    buffer_done(out);
+}
+
+void show_json(const json_t *document)
+{
+    (void)json_dumpf(document, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+    (void)putchar('\n');
+}

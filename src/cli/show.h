@@ -1,0 +1,28 @@
+/*
+ * JSON values as text that cannot lie: everything that a prisoner may have chosen passes through
+ * base/text.h before it reaches a terminal.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "base/buffer.h"
+
+/* A member's text in display form; "" when it is missing. {"base64":"…"} is decoded. */
+void show_member(Buffer *out, const json_t *object, const char *name, size_t most);
+/* The whole vector with visible boundaries. */
+void show_argv(Buffer *out, const json_t *argv, size_t most);
+/* The bytes of a JSON text (a string or {"base64":"…"}); the caller frees them. NULL when it is
+ * neither. A NUL follows the last byte. */
+char *show_bytes(const json_t *value, size_t *ret_size);
+/* Whole numbers; 0 when missing. */
+unsigned long long show_number(const json_t *object, const char *name);
+/* "10m" of milliseconds. */
+void show_duration(Buffer *out, unsigned long long milliseconds);
+/* "1000 (alice)" */
+void show_uid(Buffer *out, unsigned long long uid);
+
+/* Prints and releases what was collected. */
+void show_print(Buffer *out);
+/* Prints the document, in ASCII so that a terminal shows what is there, and a line feed. */
+void show_json(const json_t *document);

@@ -1,0 +1,118 @@
+/*
+ * status: what the warden is doing.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/show.h"
+
+static const char usage[] = "usage: clawrden-cli status [--json]\n"
+                            "\n"
+                            "Shows the warden's version and mode, its policy, the journal's head\n"
+                            "(keep it elsewhere: `audit verify --head` finds a cut tail with it),\n"
+                            "its requests, and each jail.\n";
+
+static const CliSyntax syntax = {.usage = usage};
+
+static void put_policy(Buffer *out, const json_t *policy)
+{
+    buffer_puts(out, "policy    ");
+    show_member(out, policy, "path", 0);
+    if (json_object_get(policy, "digest")) {
+        buffer_printf(out, ": %llu rules, loaded ", show_number(policy, "rules"));
+        show_member(out, policy, "loaded_at", 0);
+        buffer_puts(out, "\n          digest ");
+        show_member(out, policy, "digest", 0);
+    } else {
+        buffer_puts(out, ": not loaded");
+    }
+    if (json_is_string(json_object_get(policy, "error"))) {
+        buffer_puts(out, "\n          NOT IN FORCE, the file has mistakes: ");
+        show_member(out, policy, "error", 2000);
+    }
+    buffer_puts(out, "\n");
+}
+
+static void put_journal(Buffer *out, const json_t *journal)
+{
+    buffer_puts(out, "journal   ");
+    show_member(out, journal, "path", 0);
+    buffer_puts(out, ": ");
+    show_member(out, journal, "health", 0);
+    buffer_printf(out, "\n          head %llu ", show_number(journal, "seq"));
+    show_member(out, journal, "hash", 0);
+    buffer_puts(out, "\n");
+}
+
+static void put_requests(Buffer *out, const json_t *requests)
+{
+    buffer_printf(out,
+                  "requests  %llu running, %llu waiting for a decision; "
+                  "since the start: %llu, %llu allowed, %llu denied\n",
+                  show_number(requests, "running"), show_number(requests, "pending"),
+                  show_number(requests, "total"), show_number(requests, "allowed"),
+                  show_number(requests, "denied"));
+}
+
+static void put_jails(Buffer *out, const json_t *jails)
+{
+    for (size_t i = 0; i < json_array_size(jails); i++) {
+        const json_t *jail = json_array_get(jails, i);
+        buffer_puts(out, i == 0 ? "jails     " : "          ");
+        show_member(out, jail, "name", 80);
+        buffer_printf(out, ": %llu running, %llu pending", show_number(jail, "running"),
+                      show_number(jail, "pending"));
+        if (json_is_integer(json_object_get(jail, "connections")))
+            buffer_printf(out, ", %llu connections", show_number(jail, "connections"));
+        if (json_is_false(json_object_get(jail, "serving")))
+            buffer_puts(out, ", NOT SERVED");
+        if (json_is_true(json_object_get(jail, "paused")))
+            buffer_puts(out, ", PAUSED: its commands are refused until `resume`");
+        buffer_puts(out, "\n");
+    }
+}
+
+static void put_status(Buffer *out, const json_t *status)
+{
+    const char *mode = json_string_value(json_object_get(status, "mode"));
+
+    buffer_puts(out, "clawrden ");
+    show_member(out, status, "version", 0);
+    buffer_puts(out, ", up ");
+    show_duration(out, show_number(status, "uptime_ms"));
+    if (mode && strcmp(mode, "root") == 0)
+        buffer_puts(out, ", started as root\n");
+    else
+        buffer_puts(out, ", started without root: NO SECURITY BOUNDARY\n");
+    if (json_is_true(json_object_get(status, "dry_run")))
+        buffer_puts(out, "dry run   every command is judged and recorded, none is run\n");
+    put_policy(out, json_object_get(status, "policy"));
+    put_journal(out, json_object_get(status, "journal"));
+    put_requests(out, json_object_get(status, "requests"));
+    put_jails(out, json_object_get(status, "jails"));
+}
+
+int status_main(Cli *cli, int argc, char **argv)
+{
+    _cleanup_(client_answer_done)
+    ClientAnswer answer = {0};
+    Buffer out = BUFFER_EMPTY(1 << 20);
+    int first;
+
+    int result = cli_parse(cli, &syntax, argc, argv, &first);
+    if (result != 0)
+        return cli_parse_exit(result);
+    result = client_call(cli, "GET", "/api/status", NULL, &answer);
+    if (result != CLI_DONE)
+        return result;
+    if (cli->json) {
+        show_json(answer.json);
+        return CLI_DONE;
+    }
+    put_status(&out, answer.json);
+    show_print(&out);
+    return CLI_DONE;
+}
