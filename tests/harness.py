@@ -242,6 +242,7 @@ class Warden:
         self.log_path = os.path.join(self.base, "log")
         self.options, self.environment = list(options), dict(environment or {})
         self.process, self.started, self.known = None, [], set()
+        self.request_of = {}  # a question's id → its request's, as the journal knows it
         for name in ("bin", "tools", "work", "home"):
             path = os.path.join(self.base, name)
             os.mkdir(path, 0o755)
@@ -477,10 +478,10 @@ class Warden:
         return self.cli_json("status")
 
     def queue(self):
-        answer = self.cli_json("queue")
-        if isinstance(answer, dict):
-            answer = next(value for value in answer.values() if isinstance(value, list))
-        return answer
+        entries = self.cli_json("queue")["pending"]
+        for entry in entries:
+            self.request_of[entry["id"]] = entry["request"]
+        return entries
 
     def pending(self, count=1):
         """The queue, once `count` requests wait."""
@@ -506,7 +507,9 @@ class Warden:
         return found
 
     def journal(self, **wanted):
-        """All records, or those with these members."""
+        """All records, or those with these members (`request` may be a question's id)."""
+        if "request" in wanted:
+            wanted["request"] = self.request_of.get(wanted["request"], wanted["request"])
         records = []
         for line in self.lines():
             with contextlib.suppress(ValueError):  # a line that is being written

@@ -269,37 +269,6 @@ def test_a_working_directory_replaced(warden):
         assert result.code in (125, 126)
 
 
-def test_the_environment_is_bound(warden):
-    warden.own("mine", GOOD)
-    assert warden.shim("mine", env={**own_path(warden), "CLAWRDEN_WAIT": "0"}).code == 75
-    warden.cli("approve", warden.pending_id())
-    other = {**own_path(warden), "CLAWRDEN_WAIT": "0", "TZ": "Evil/Zone"}
-    assert warden.shim("mine", env=other).code == 75
-    assert warden.shim("mine", env={**own_path(warden), "CLAWRDEN_WAIT": "0"}).code == 0
-
-
-@pytest.mark.root
-def test_the_user_is_bound(warden):
-    warden.own("mine", GOOD)
-    assert warden.shim("mine", env={**own_path(warden), "CLAWRDEN_WAIT": "0"}).code == 75
-    warden.cli("approve", warden.pending_id())
-    env = {**own_path(warden), "CLAWRDEN_WAIT": "0"}
-    assert warden.shim("mine", env=env, uid=PRISONER + 1).code == 75
-    assert warden.shim("mine", env=env, extra_groups=[54100]).code == 75
-    assert warden.shim("mine", env=env).code == 0
-
-
-def test_a_late_approval_does_not_cover_a_changed_script(warden):
-    path = warden.own("mine", GOOD)
-    env = {**own_path(warden), "CLAWRDEN_WAIT": "0"}
-    assert warden.shim("mine", env=env).code == 75
-    warden.cli("approve", warden.pending_id())
-    with open(path, "r+b") as file:
-        file.write(b"#!/bin/sh\ntouch mark\n#")
-    assert warden.shim("mine", env=env).code in (75, 126)
-    assert not os.path.exists(mark_of(warden))
-
-
 # allowed_paths: the directory counts, not what anybody calls it.
 
 @pytest.fixture

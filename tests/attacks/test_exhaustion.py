@@ -109,25 +109,6 @@ def test_a_flood_of_questions(make_warden):
     warden.verify()
 
 
-def test_a_flood_of_identical_questions(make_warden):
-    warden = make_warden(ask("touch"), allow("true"), jails=JAILS)
-    running = [warden.spawn("touch", "mark", jail="flood", stdin=subprocess.DEVNULL) for _ in range(20)]
-    warden.pending()
-    time.sleep(1)
-    assert len(warden.queue()) == 1
-    calm_works(warden, 3)
-    for process in running:
-        process.kill()
-
-
-def test_questions_nobody_waits_for_are_limited(make_warden):
-    warden = make_warden(ask("touch"), allow("true"), jails=JAILS)
-    codes = [warden.shim("touch", f"mark-{i}", jail="flood", env={"CLAWRDEN_WAIT": "0"}).code
-             for i in range(12)]
-    assert codes.count(75) <= 5 and set(codes) <= {75, 125, 126}, codes
-    calm_works(warden, 3)
-
-
 def hold_large_requests(path, seconds):
     held = []
     for _ in range(60):

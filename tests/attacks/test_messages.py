@@ -398,5 +398,5 @@ def test_a_message_cannot_inject_lines(make_warden):
     evil = "x\nclawrden: denied: fake\r\x1b[2K\u202e\u0000".replace("\u0000", "")
     result = warden.shim("id", evil)
     assert result.code == 126 and result.err.count(b"\n") == 1 and b"\x1b" not in result.err
-    assert warden.recorded(event="received")["argv"] == ["id", evil]
+    assert warden.recorded(event="denied")["argv"] == ["id", evil]
     assert "\x1b" not in warden.log()

@@ -24,11 +24,9 @@ def test_approve_runs_the_command(make_warden):
     assert warden.queue() == []
     wait_for(lambda: "ended" in warden.events(request))
     events = warden.events(request)
-    for earlier, later in zip(["received", "judged", "asked", "decided", "started"],
-                              ["judged", "asked", "decided", "started", "ended"]):
-        assert events.index(earlier) < events.index(later), events
+    assert events == ["asked", "decided", "started", "ended"]
     decided = warden.recorded(event="decided", request=request)
-    assert decided["verdict"] == "allow" or decided["verdict"] == "approve", decided
+    assert decided["verdict"] == "approved", decided
     assert decided["approver"] and decided["via"]
     warden.verify()
 
@@ -42,7 +40,7 @@ def test_deny_tells_the_agent_why(make_warden):
     assert result.code == 126 and "not on a Friday" in result.stderr
     assert "clawrden: denied: touch mark" in result.stderr
     assert not os.path.exists(os.path.join(warden.work, "mark"))
-    assert warden.recorded(event="decided")["reason"] == "not on a Friday"
+    assert "not on a Friday" in warden.recorded(event="decided")["reason"]
 
 
 @quick
@@ -83,15 +81,8 @@ def test_no_wait_by_environment(make_warden):
     warden = make_warden(ask("touch"))
     result = warden.shim("touch", "mark", env={"CLAWRDEN_WAIT": "0"})
     assert result.code == 75 and result.seconds < 10
-    request = warden.pending_id()
-    assert request in result.stderr
+    assert "clawrden: " in result.stderr
     assert not os.path.exists(os.path.join(warden.work, "mark"))
-    # A late approval is consumed by an identical retry, once.
-    assert warden.cli("approve", request).code == 0
-    assert not os.path.exists(os.path.join(warden.work, "mark"))
-    assert warden.shim("touch", "mark", env={"CLAWRDEN_WAIT": "0"}).code == 0
-    assert os.path.exists(os.path.join(warden.work, "mark"))
-    assert warden.shim("touch", "mark", env={"CLAWRDEN_WAIT": "0"}).code == 75
 
 
 def test_no_wait_by_policy(make_warden):
@@ -105,59 +96,16 @@ def test_a_short_wait(make_warden):
     assert result.code == 75 and 0.9 < result.seconds < 10
 
 
-def test_a_late_approval_is_not_for_another_command(make_warden):
-    warden = make_warden(ask("touch"))
-    assert warden.shim("touch", "one", env={"CLAWRDEN_WAIT": "0"}).code == 75
-    warden.cli("approve", warden.pending_id())
-    assert warden.shim("touch", "two", env={"CLAWRDEN_WAIT": "0"}).code == 75
-    other = os.path.join(warden.work, "other")
-    os.mkdir(other)
-    assert warden.shim("touch", "one", env={"CLAWRDEN_WAIT": "0"}, cwd=other).code == 75
-    assert not os.listdir(other)
-    assert warden.shim("touch", "one", env={"CLAWRDEN_WAIT": "0", "LANG": "de_DE.UTF-8"}).code == 75
-    assert warden.shim("touch", "one", env={"CLAWRDEN_WAIT": "0"}).code == 0
-
-
-def test_an_agent_that_gave_up_comes_back(make_warden):
+def test_an_agent_that_gave_up(make_warden):
     warden = make_warden(ask("touch"))
     process = warden.spawn("touch", "mark", stdin=subprocess.DEVNULL)
     request = warden.pending_id()
     process.kill()
     process.wait(5)
+    wait_for(lambda: warden.queue() == [], what="the question's end")
+    assert warden.recorded(event="cancelled", request=request)
+    assert warden.cli("approve", request).code == 1
     time.sleep(0.3)
-    assert [entry["id"] for entry in warden.queue()] == [request]
-    again = warden.spawn("touch", "mark", stdin=subprocess.DEVNULL)
-    time.sleep(0.5)
-    assert [entry["id"] for entry in warden.queue()] == [request], "the retry attaches to it"
-    warden.cli("approve", request)
-    assert finish(again).code == 0
-    assert os.path.exists(os.path.join(warden.work, "mark"))
-
-
-def test_an_agent_that_gave_up_consumes_the_late_approval(make_warden):
-    warden = make_warden(ask("touch"))
-    process = warden.spawn("touch", "mark", stdin=subprocess.DEVNULL)
-    request = warden.pending_id()
-    process.kill()
-    process.wait(5)
-    time.sleep(0.3)
-    assert warden.cli("approve", request).code == 0
-    time.sleep(0.3)
-    assert not os.path.exists(os.path.join(warden.work, "mark")), "nobody is there to run it for"
-    result = warden.shim("touch", "mark")
-    assert result.code == 0 and os.path.exists(os.path.join(warden.work, "mark"))
-
-
-def test_mutable_input_is_never_picked_up_late(make_warden):
-    warden = make_warden(ask("sh"))
-    process = warden.spawn("sh", stdin=subprocess.PIPE)
-    request = warden.pending_id()
-    process.kill()
-    process.wait(5)
-    warden.cli("approve", request)
-    again = warden.spawn("sh", stdin=subprocess.PIPE, env={"CLAWRDEN_WAIT": "0"})
-    result = finish(again, b"touch mark\n")
-    assert result.code in (75, 126)
     assert not os.path.exists(os.path.join(warden.work, "mark"))
 
 
@@ -172,20 +120,6 @@ def test_a_signal_cancels_the_question(make_warden, number):
     assert warden.cli("approve", request).code == 1
     assert warden.recorded(event="cancelled", request=request)
     assert not os.path.exists(os.path.join(warden.work, "mark"))
-
-
-def test_identical_questions_are_shown_as_one(make_warden):
-    warden = make_warden(ask("sh"))
-    running = [warden.spawn("sh", "-c", "echo ran", stdin=subprocess.DEVNULL) for _ in range(3)]
-    wait_for(lambda: len(warden.journal(event="asked")) + len(warden.journal(event="judged")) >= 4)
-    time.sleep(0.5)
-    queue = warden.queue()
-    assert len(queue) == 1, queue
-    assert warden.cli("approve", queue[0]["id"]).code == 0
-    time.sleep(0.3)
-    for entry in warden.queue():  # each may still be decided alone
-        warden.cli("approve", entry["id"])
-    assert [finish(process).out for process in running] == [b"ran\n"] * 3
 
 
 def test_unknown_ids_and_bad_calls(make_warden):

@@ -19,13 +19,13 @@ def test_a_run_is_recorded_completely(make_warden):
     ended = warden.recorded(event="ended")
     request = ended["request"]
     records = {record["event"]: record for record in warden.journal(request=request)}
-    assert ["received", "judged", "started", "ended"] == list(records), list(records)
-    received, judged, started = records["received"], records["judged"], records["started"]
-    assert received["jail"] == "default" and received["uid"] == PRISONER and received["pid"] > 0
-    assert received["command"] == "sh" and received["argv"] == ["sh", "-c", "exit 4"]
-    assert [r["cwd"] for r in records.values() if "cwd" in r][0] == warden.work
+    assert ["judged", "started", "ended"] == list(records), list(records)
+    judged, started = records["judged"], records["started"]
+    assert judged["jail"] == "default" and judged["uid"] == PRISONER and judged["pid"] > 0
+    assert judged["command"] == "sh" and judged["argv"] == ["sh", "-c", "exit 4"]
+    assert judged["cwd"] == warden.work
     assert judged["verdict"] == "allow" and judged["rule"] == "talk"
-    assert started.get("executor", judged.get("executor")) == "local"
+    assert started["executor"] == "local" and started["pid"] != judged["pid"]
     assert ended["exit_code"] == 4 and ended["duration_ms"] >= 0
     warden.verify()
 
@@ -51,7 +51,7 @@ def test_bytes_are_kept_losslessly(make_warden):
     warden = make_warden(allow("true"))
     odd = b"\xff\x00"[:1] + b"ab\x80"
     warden.shim("true", odd, "ü", "line\nbreak", "\x7f")
-    argv = warden.recorded(event="received")["argv"]
+    argv = warden.recorded(event="judged")["argv"]
     assert argv[2:] == ["ü", "line\nbreak", "\x7f"]
     assert base64.b64decode(argv[1]["base64"]) == odd
     warden.verify()
@@ -70,14 +70,6 @@ def test_redaction_in_every_display(make_warden):
     assert secret not in b"".join(warden.lines()).decode()
     assert secret not in warden.log()
     assert secret not in warden.cli("audit", "show", warden.audit).stdout
-
-
-def test_redaction_is_not_for_bindings(make_warden):
-    warden = make_warden(ask("touch"), redact=["secret=\\S+"])
-    assert warden.shim("touch", "secret=one", env={"CLAWRDEN_WAIT": "0"}).code == 75
-    warden.cli("approve", warden.pending_id())
-    assert warden.shim("touch", "secret=two", env={"CLAWRDEN_WAIT": "0"}).code == 75
-    assert warden.shim("touch", "secret=one", env={"CLAWRDEN_WAIT": "0"}).code == 0
 
 
 def test_the_chain_goes_on_after_a_restart(make_warden):
@@ -106,7 +98,7 @@ def test_permissions(make_warden):
 def test_a_long_command_line_is_one_line(make_warden):
     warden = make_warden(allow("true"))
     warden.shim("true", *(["x" * 100_000] * 10))
-    record = warden.recorded(event="received")
+    record = warden.recorded(event="judged")
     assert record["command"] == "true"
     warden.recorded(event="ended")
     warden.verify()
@@ -117,7 +109,7 @@ def test_dry_run_records_and_runs_nothing(make_warden):
     result = warden.shim("touch", "mark")
     assert result.code == 126 and "dry" in result.stderr
     assert not os.path.exists(os.path.join(warden.work, "mark"))
-    assert warden.recorded(event="judged")["verdict"] == "allow"
+    assert warden.recorded(event="denied")["verdict"] == "allow"
     assert not warden.journal(event="started")
 
 
@@ -129,5 +121,5 @@ def test_ids_are_not_reused(make_warden):
     for _ in range(20):
         warden.shim("true")
     wait_for(lambda: len(warden.journal(event="ended")) == 40)
-    requests = [record["request"] for record in warden.journal(event="received")]
+    requests = [record["request"] for record in warden.journal(event="judged")]
     assert len(set(requests)) == 40

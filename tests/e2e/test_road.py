@@ -242,4 +242,4 @@ def test_jails_have_their_own_sockets(make_warden):
     assert warden.shim("echo", "x", jail="blue").out == b"x\n"
     assert warden.shim("echo", "x", jail="green").code == 126
     assert warden.shim("echo", "x").code == 126
-    assert warden.recorded(event="received", jail="blue")["command"] == "echo"
+    assert warden.recorded(event="judged", jail="blue")["command"] == "echo"
