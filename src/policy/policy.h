@@ -28,7 +28,7 @@ typedef enum PolicyExecutor {
 
 /* One mistake in a policy file. */
 typedef struct PolicyProblem {
-    char *file; /* owned, like all text here */
+    char *file;            /* owned, like all text here */
     unsigned line, column; /* from 1; 0 when the problem has no place */
     bool warning;          /* lint: the policy still loads */
     char *message;         /* what is wrong and what to do about it */
@@ -57,10 +57,10 @@ typedef struct PolicyQuery {
     const char *jail;
     uid_t uid;
     gid_t gid;
-    const char *name;      /* the command's name: a basename, never with '/' */
-    const char *exe;       /* resolved absolute path of what would run, or NULL if not found */
-    bool exe_writable;     /* the caller could change or replace it: names then vouch for nothing,
-                              and a name or glob-of-names rule that allows does not apply */
+    const char *name;        /* the command's name: a basename, never with '/' */
+    const char *exe;         /* resolved absolute path of what would run, or NULL if not found */
+    bool exe_writable;       /* the caller could change or replace it: names then vouch for nothing,
+                                and a name or glob-of-names rule that allows does not apply */
     const char *const *argv; /* argv[0] included */
     size_t argc;
     const char *const *env; /* "NAME=value", scrubbed */
@@ -70,13 +70,16 @@ typedef struct PolicyQuery {
 
 typedef struct PolicyVerdict {
     PolicyAction action;
-    const char *rule;      /* its name, "rule 3" when it has none, "default", or "allowed_paths" */
-    unsigned line;         /* where it stands; 0 for a default */
-    const char *reason;    /* or NULL */
-    uint64_t timeout_ms;   /* of the run; 0: none */
+    const char *rule;    /* its name, "rule 3" when it has none, "default", or "allowed_paths" */
+    unsigned line;       /* where it stands; 0 for a default */
+    const char *reason;  /* or NULL */
+    uint64_t timeout_ms; /* of the run; 0: none */
     uint64_t approval_timeout_ms;
     PolicyExecutor executor;
-    bool needs_exe; /* reserved for callers that judge before resolution */
+    bool needs_exe; /* an allow that was judged without an `exe`: nothing may run on it; judge again
+                       once the file is known */
+    bool has_wait;  /* the rule says how long the shim waits (else the jail does), in `wait_ms` */
+    uint64_t wait_ms; /* as in PolicyJail */
 } PolicyVerdict;
 
 /* Microseconds whatever the number of rules; allocates nothing lasting; never fails: what cannot
@@ -113,6 +116,11 @@ typedef struct PolicyJail {
 /* The jails of the policy; one named "default" is always among them. */
 const PolicyJail *policy_jails(const Policy *policy, size_t *ret_n_jails);
 const PolicyJail *policy_jail(const Policy *policy, const char *name); /* or NULL */
+
+/* How long a pending request outlives its shim. */
+uint64_t policy_approval_grace_ms(const Policy *policy);
+/* The image that `ghost_images` names for a command, or NULL. */
+const char *policy_ghost_image(const Policy *policy, const char *command);
 
 size_t policy_n_rules(const Policy *policy);
 /* Hex BLAKE2b of the policy's text, for status and the journal. */

@@ -1,0 +1,109 @@
+/*
+ * Why a verdict is what it is, for humans.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "policy/index.h"
+
+#define EXPLAINED_MAX 100 /* rules that get a line */
+
+static void put_rule(Buffer *out, const Rule *rule)
+{
+    buffer_printf(out, "line %u, %s ", rule->line, policy_action_name(rule->action));
+    text_display_argument(out, rule->label, 120);
+}
+
+static void put_command(Buffer *out, const PolicyQuery *query)
+{
+    buffer_puts(out, "command: ");
+    text_display_argv(out, query->argv, query->argc, 2000);
+    buffer_puts(out, "\nruns:    ");
+    if (query->exe)
+        text_display_argument(out, query->exe, 500);
+    else
+        buffer_puts(out, "nothing (not found)");
+    if (query->exe_writable)
+        buffer_puts(out, " (which the caller could change or replace)");
+    buffer_puts(out, "\nin:      ");
+    text_display_argument(out, query->cwd ? query->cwd : "", 500);
+    buffer_puts(out, "\n");
+}
+
+static void put_verdict(Buffer *out, const PolicyVerdict *verdict)
+{
+    char text[CLOCK_TEXT_MAX];
+
+    buffer_printf(out, "verdict: %s, by ", policy_action_name(verdict->action));
+    text_display_argument(out, verdict->rule, 120);
+    if (verdict->line > 0)
+        buffer_printf(out, " (line %u)", verdict->line);
+    if (verdict->reason) {
+        buffer_puts(out, ": ");
+        text_display(out, verdict->reason, strlen(verdict->reason), 1000);
+    }
+    buffer_puts(out, "\n");
+    if (verdict->action == POLICY_DENY)
+        return;
+    buffer_printf(out, "runs in: %s", policy_executor_name(verdict->executor));
+    if (verdict->timeout_ms > 0)
+        buffer_printf(out, ", for at most %s", clock_format_duration(verdict->timeout_ms, text));
+    if (verdict->action == POLICY_ASK)
+        buffer_printf(out, "; waits for approval for at most %s",
+                      clock_format_duration(verdict->approval_timeout_ms, text));
+    buffer_puts(out, "\n");
+}
+
+/* The rules before the one that decided, each with the first condition that did not hold. */
+static void put_earlier(Buffer *out, const Policy *policy, Judging *judging, size_t end)
+{
+    size_t others = 0, shown = 0;
+
+    for (size_t i = 0; i < end && !judging->spent; i++) {
+        const Rule *rule = &policy->rules[i];
+        if (!rule_is_for_command(judging, rule, NULL) && !rule_is_hidden(judging, rule)) {
+            others++;
+            continue;
+        }
+        if (shown++ >= EXPLAINED_MAX)
+            continue;
+        buffer_puts(out, "  no:  ");
+        put_rule(out, rule);
+        buffer_puts(out, ": ");
+        (void)rule_judge(judging, rule, out);
+        buffer_puts(out, "\n");
+    }
+    if (shown > EXPLAINED_MAX)
+        buffer_printf(out, "  no:  %zu more rules of this command\n", shown - EXPLAINED_MAX);
+    if (others > 0)
+        buffer_printf(out, "  no:  %zu rules for other commands\n", others);
+}
+
+void policy_explain(const Policy *policy, const PolicyQuery *query, Buffer *out)
+{
+    Judging judging;
+    PolicyVerdict verdict;
+
+    judging_begin(&judging, query);
+    size_t found = judge_with(policy, &judging, index_find, &verdict);
+    put_command(out, query);
+    put_verdict(out, &verdict);
+    if (!judge_cwd_allowed(policy, &judging)) {
+        buffer_puts(out, "rules:   not asked; the working directory comes first\n");
+    } else {
+        judging.steps = 0; /* a human waits for this one: the effort starts anew */
+        judging.spent = false;
+        buffer_puts(out, "rules:\n");
+        put_earlier(out, policy, &judging, found == SIZE_MAX ? policy->n_rules : found);
+        if (found != SIZE_MAX) {
+            buffer_puts(out, "  yes: ");
+            put_rule(out, &policy->rules[found]);
+            buffer_puts(out, "\n");
+        } else {
+            buffer_printf(out, "  no rule applies: default_action is %s\n",
+                          policy_action_name(policy->default_action));
+        }
+    }
+    judging_done(&judging);
+}

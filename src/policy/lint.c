@@ -1,0 +1,164 @@
+/*
+ * Warnings about a policy that loads but probably does not say what was meant.
+ */
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "policy/loader.h"
+
+/* Commands that run other commands, or code, given to them: allowing them without looking at their
+ * arguments allows everything. */
+static const char *const launchers[] = {
+    "ash",    "awk",     "bash",    "bun",         "busybox",  "chroot",  "cargo",  "csh",
+    "dash",   "deno",    "docker",  "doas",        "emacs",    "env",     "expect", "find",
+    "fish",   "flock",   "gawk",    "gdb",         "git",      "go",      "ionice", "java",
+    "ksh",    "kubectl", "lua",     "make",        "man",      "mawk",    "nice",   "node",
+    "nohup",  "npm",     "npx",     "nsenter",     "parallel", "perl",    "php",    "pip",
+    "pnpm",   "podman",  "psql",    "python",      "python3",  "rsync",   "ruby",   "runuser",
+    "script", "sed",     "setpriv", "setsid",      "sh",       "sqlite3", "ssh",    "stdbuf",
+    "strace", "su",      "sudo",    "systemd-run", "tar",      "taskset", "time",   "timeout",
+    "tmux",   "toybox",  "unshare", "uv",          "vi",       "vim",     "watch",  "xargs",
+    "yarn",   "zsh",
+};
+
+static bool is_launcher(const CommandPattern *command)
+{
+    const char *slash = strrchr(command->text, '/');
+    const char *name = slash ? slash + 1 : command->text;
+
+    if (command->kind != COMMAND_NAME && command->kind != COMMAND_PATH)
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(launchers); i++)
+        if (strcmp(launchers[i], name) == 0)
+            return true;
+    return false;
+}
+
+static bool limits_arguments(const Rule *rule)
+{
+    for (size_t i = 0; i < rule->n_argv; i++)
+        if (rule->argv[i].has_only || rule->argv[i].none.n_items > 0 ||
+            (rule->argv[i].n_after > 0 && rule->argv[i].position == 0))
+            return true;
+    return false;
+}
+
+static bool has_conditions(const Rule *rule)
+{
+    return rule->args.n_items || rule->n_argv || rule->cwd.n_items || rule->n_uids ||
+           rule->n_gids || rule->n_jails || rule->n_env;
+}
+
+static void warn(Loader *loader, const Rule *rule, const char *text, const char *message)
+{
+    loader_report_at(loader, rule->line, rule->column, true, text, "%s", message);
+}
+
+static void check_allow(Loader *loader, const Rule *rule)
+{
+    for (size_t i = 0; i < rule->n_commands; i++) {
+        const CommandPattern *command = &rule->commands[i];
+        if (command->size == 1 && command->text[0] == '*')
+            warn(loader, rule, command->text,
+                 "this allows every command; set default_action and list what may run instead");
+        else if (is_launcher(command) && !limits_arguments(rule))
+            warn(loader, rule, command->text,
+                 "this command runs other commands or code; limit its arguments with "
+                 "argv: {only: […]}");
+    }
+}
+
+static void check_only(Loader *loader, const Rule *rule)
+{
+    for (size_t i = 0; i < rule->n_argv; i++)
+        if (rule->argv[i].has_only && rule->action != POLICY_ALLOW)
+            warn(loader, rule, rule->label,
+                 "only lists what is harmless and is read strictly; in a rule that does not allow, "
+                 "an abbreviated option escapes it");
+}
+
+static bool same_name(const CommandPattern *earlier, const CommandPattern *later)
+{
+    if (later->kind == COMMAND_NAME && earlier->kind == COMMAND_NAME_GLOB)
+        return glob_match(earlier->text, earlier->size, later->text, later->size);
+    if (later->kind == COMMAND_PATH && earlier->kind == COMMAND_PATH_GLOB)
+        return glob_match_path(earlier->text, earlier->size, later->text, later->size);
+    return earlier->kind == later->kind && earlier->size == later->size &&
+           memcmp(earlier->text, later->text, later->size) == 0;
+}
+
+static bool covers(const Rule *earlier, const Rule *later)
+{
+    for (size_t l = 0; l < later->n_commands; l++) {
+        bool covered = false;
+        for (size_t e = 0; e < earlier->n_commands && !covered; e++)
+            covered = same_name(&earlier->commands[e], &later->commands[l]);
+        if (!covered)
+            return false;
+    }
+    return later->n_commands > 0;
+}
+
+#define COMPARISONS_MAX 2000000
+
+/* Rules behind one without conditions on the same command. An allow by name leaves those files to
+ * later rules that the caller can write, so it covers other allows only. */
+static void check_unreachable(Loader *loader)
+{
+    const Policy *policy = loader->policy;
+    size_t comparisons = 0;
+
+    for (size_t e = 0; e < policy->n_rules; e++) {
+        const Rule *earlier = &policy->rules[e];
+        if (has_conditions(earlier))
+            continue;
+        for (size_t l = e + 1; l < policy->n_rules; l++) {
+            const Rule *later = &policy->rules[l];
+            comparisons += earlier->n_commands * later->n_commands;
+            if (comparisons > COMPARISONS_MAX)
+                return;
+            if ((earlier->action == POLICY_ALLOW && later->action != POLICY_ALLOW) ||
+                !covers(earlier, later))
+                continue;
+            loader_report_at(loader, later->line, later->column, true, later->label,
+                             "this rule is never reached: %s (line %u) comes first and takes "
+                             "every call",
+                             earlier->label, earlier->line);
+        }
+    }
+}
+
+static void check_names(Loader *loader)
+{
+    const Policy *policy = loader->policy;
+
+    if (policy->n_rules > 2000)
+        return;
+    for (size_t i = 0; i < policy->n_rules; i++)
+        for (size_t j = 0; j < i && policy->rules[i].named; j++)
+            if (strcmp(policy->rules[i].label, policy->rules[j].label) == 0) {
+                warn(loader, &policy->rules[i], policy->rules[i].label,
+                     "another rule has this name, too; verdicts will not tell them apart");
+                break;
+            }
+}
+
+void lint_check(Loader *loader)
+{
+    const Policy *policy = loader->policy;
+
+    for (size_t i = 0; i < policy->n_rules; i++) {
+        const Rule *rule = &policy->rules[i];
+        if (rule->action == POLICY_ALLOW)
+            check_allow(loader, rule);
+        check_only(loader, rule);
+    }
+    check_unreachable(loader);
+    check_names(loader);
+    if (policy->default_action == POLICY_ALLOW)
+        problem_add(loader->problems, loader->name, 1, 1, true, "default_action: allow", 21,
+                    "whatever no rule names is allowed; ask or deny is safer");
+    if (policy->has_allowed_paths && policy->allowed_paths.n_items == 0)
+        problem_add(loader->problems, loader->name, 1, 1, true, "allowed_paths: []", 17,
+                    "no directory is allowed, so everything is denied");
+}

@@ -1,0 +1,85 @@
+/*
+ * See options.h.
+ */
+#include "policy/options.h"
+
+#include <string.h>
+
+bool words_have(const char *words, const char *word, size_t size)
+{
+    while (*words) {
+        size_t length = strcspn(words, " ");
+        if (length == size && memcmp(words, word, size) == 0)
+            return true;
+        words += length;
+        words += *words == ' ';
+    }
+    return false;
+}
+
+const Tool *tool_find(const char *name)
+{
+    size_t size = strlen(name);
+
+    for (size_t i = 0; i < n_tool_table; i++)
+        if (words_have(tool_table[i].names, name, size))
+            return &tool_table[i];
+    return NULL;
+}
+
+const Subcommand *tool_subcommand(const Tool *tool, const char *word, size_t size)
+{
+    for (size_t i = 0; tool && i < tool->n_subcommands; i++)
+        if (words_have(tool->subcommands[i].names, word, size))
+            return &tool->subcommands[i];
+    return NULL;
+}
+
+/* Whether one of the names is the two words joined by '+'. */
+static bool names_have_pair(const char *names, const char *first, const char *second)
+{
+    size_t first_size = strlen(first), second_size = strlen(second);
+
+    while (*names) {
+        size_t length = strcspn(names, " ");
+        if (length == first_size + 1 + second_size && memcmp(names, first, first_size) == 0 &&
+            names[first_size] == '+' && memcmp(names + first_size + 1, second, second_size) == 0)
+            return true;
+        names += length;
+        names += *names == ' ';
+    }
+    return false;
+}
+
+size_t tool_subcommand_words(const Tool *tool, const char *wanted, const char *const *args,
+                             size_t n_args, size_t at)
+{
+    if (strcmp(args[at], wanted) == 0)
+        return 1;
+    const Subcommand *subcommand = tool_subcommand(tool, wanted, strlen(wanted));
+    if (!subcommand)
+        return 0;
+    if (words_have(subcommand->names, args[at], strlen(args[at])))
+        return 1;
+    return at + 1 < n_args && names_have_pair(subcommand->names, args[at], args[at + 1]) ? 2 : 0;
+}
+
+const Option *option_by_letter(const OptionSet *set, char letter)
+{
+    if (letter == '\0')
+        return NULL;
+    for (size_t t = 0; t < 3; t++)
+        for (size_t i = 0; i < set->tables[t].n_items; i++)
+            if (strchr(set->tables[t].items[i].letters, letter))
+                return &set->tables[t].items[i];
+    return NULL;
+}
+
+const Option *option_by_name(const OptionSet *set, const char *name, size_t size)
+{
+    for (size_t t = 0; t < 3; t++)
+        for (size_t i = 0; i < set->tables[t].n_items; i++)
+            if (words_have(set->tables[t].items[i].names, name, size))
+                return &set->tables[t].items[i];
+    return NULL;
+}
