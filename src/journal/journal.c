@@ -119,6 +119,8 @@ static int init_lock(Journal *journal)
         return -error;
     (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     error = pthread_cond_init(&journal->wake, &attributes);
+    if (error == 0)
+        error = pthread_cond_init(&journal->gone, &attributes);
     (void)pthread_condattr_destroy(&attributes);
     return -error;
 }
@@ -133,6 +135,7 @@ static Journal *journal_free(Journal *journal)
     fd_close(journal->timer_fd);
     fd_close(journal->next_segment);
     fd_close(journal->writer.fd);
+    (void)pthread_cond_destroy(&journal->gone);
     (void)pthread_cond_destroy(&journal->wake);
     (void)pthread_mutex_destroy(&journal->lock);
     free(journal);
@@ -463,26 +466,37 @@ static void free_entries(Journal *journal, EntryList *entries)
         entry_free(journal, entry);
 }
 
+/* Asks the writer to finish. False: it has not by the deadline and the grace time. */
+static bool stop_writer(Journal *journal)
+{
+    uint64_t stop_ns = clock_monotonic_ns() + journal->limits.write_deadline_ms * NS_PER_MS;
+    struct timespec until = timespec_of_ns(stop_ns + CLOSE_GRACE_NS);
+    int error = 0;
+
+    pthread_mutex_lock(&journal->lock);
+    journal->stopping = true;
+    journal->stop_ns = stop_ns;
+    pthread_cond_signal(&journal->wake);
+    while (!journal->finished && error == 0)
+        error = pthread_cond_timedwait(&journal->gone, &journal->lock, &until);
+    bool finished = journal->finished;
+    pthread_mutex_unlock(&journal->lock);
+    return finished;
+}
+
 Journal *journal_close(Journal *journal)
 {
     if (!journal)
         return NULL;
-    uint64_t stop_ns = clock_monotonic_ns() + journal->limits.write_deadline_ms * NS_PER_MS;
-    pthread_mutex_lock(&journal->lock);
-    journal->stopping = true;
-    journal->stop_ns = stop_ns;
-    pthread_mutex_unlock(&journal->lock);
-    pthread_cond_signal(&journal->wake);
-
-    struct timespec until = timespec_of_ns(stop_ns + CLOSE_GRACE_NS);
-    bool gone = pthread_clockjoin_np(journal->thread, NULL, CLOCK_MONOTONIC, &until) == 0;
+    bool finished = stop_writer(journal);
     take_answers(journal);
     int health = journal_health(journal);
     refuse_overdue(journal, UINT64_MAX, health < 0 ? health : -ETIMEDOUT);
-    if (!gone) { /* the disk holds it: all that it uses must stay */
+    if (!finished) { /* the disk holds it: all that it uses must stay */
         (void)pthread_detach(journal->thread);
         return NULL;
     }
+    (void)pthread_join(journal->thread, NULL);
     free_entries(journal, &journal->queue);
     free_entries(journal, &journal->writer.backlog);
     return journal_free(journal);

@@ -12,17 +12,15 @@
 #define HEX_SIZE ((size_t)2 * DIGEST_SIZE)
 #define SEQ_OPEN "{\"seq\":"
 #define PREV_OPEN ",\"prev\":\""
-#define HASH_OPEN "\",\"hash\":\""
+#define HASH_OPEN ",\"hash\":\""
 #define LINE_CLOSE "\"}"
 #define SEGMENT_MARK ",\"segment\":true"
 #define SIZE_OF(literal) (sizeof(literal) - 1)
 
 /* The fixed end of a line: ,"prev":"HEX","hash":"HEX"} */
-#define TAIL_SIZE                                                                                  \
-    (SIZE_OF(PREV_OPEN) + HEX_SIZE + SIZE_OF(HASH_OPEN) + HEX_SIZE + SIZE_OF(LINE_CLOSE))
-/* The part of the tail that the hash covers: all but ,"hash":"HEX"} (the quote that closes prev
- * is covered). */
-#define TAIL_COVERED (SIZE_OF(PREV_OPEN) + HEX_SIZE + 1)
+#define TAIL_SIZE (TAIL_COVERED + SIZE_OF(HASH_OPEN) + HEX_SIZE + SIZE_OF(LINE_CLOSE))
+/* The part of it that the hash covers: ,"prev":"HEX" */
+#define TAIL_COVERED (SIZE_OF(PREV_OPEN) + HEX_SIZE + SIZE_OF("\""))
 
 static const char *const event_names[JOURNAL_EVENT_MAX_] = {
     [JOURNAL_RECEIVED] = "received",   [JOURNAL_JUDGED] = "judged",
@@ -169,7 +167,7 @@ void journal_line_put(Buffer *lines, JournalHead *head, const char *body, size_t
     buffer_put(lines, hex, HEX_SIZE);
     buffer_put_u8(lines, '"');
     Digest hash = line_digest(&head->hash, buffer_head(lines) + begun, buffer_size(lines) - begun);
-    buffer_puts(lines, HASH_OPEN + 1);
+    buffer_puts(lines, HASH_OPEN);
     put_hex(hex, &hash);
     buffer_put(lines, hex, HEX_SIZE);
     buffer_puts(lines, LINE_CLOSE "\n");
@@ -225,9 +223,9 @@ int journal_line_parse(const char *line, size_t size, JournalLine *ret)
 
     const char *tail = line + size - TAIL_SIZE;
     const char *prev = tail + SIZE_OF(PREV_OPEN);
-    const char *hash = prev + HEX_SIZE + SIZE_OF(HASH_OPEN);
-    if (memcmp(tail, PREV_OPEN, SIZE_OF(PREV_OPEN)) != 0 ||
-        memcmp(prev + HEX_SIZE, HASH_OPEN, SIZE_OF(HASH_OPEN)) != 0 ||
+    const char *hash = tail + TAIL_COVERED + SIZE_OF(HASH_OPEN);
+    if (memcmp(tail, PREV_OPEN, SIZE_OF(PREV_OPEN)) != 0 || prev[HEX_SIZE] != '"' ||
+        memcmp(tail + TAIL_COVERED, HASH_OPEN, SIZE_OF(HASH_OPEN)) != 0 ||
         memcmp(hash + HEX_SIZE, LINE_CLOSE, SIZE_OF(LINE_CLOSE)) != 0)
         return -EBADMSG;
     if (parse_hex(prev, &ret->prev) < 0 || parse_hex(hash, &ret->hash) < 0)

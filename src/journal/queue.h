@@ -128,11 +128,12 @@ struct Journal {
     atomic_size_t queued_bytes;
 
     pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t wake;
-    bool idle; /* the writer sleeps until there is work */
+    pthread_cond_t wake;  /* there is work */
+    pthread_cond_t gone;  /* `finished` */
+    bool idle;            /* the writer sleeps until there is work */
     EntryList queue, answers;
     int next_segment; /* owned; -EBADF: none */
-    bool stopping;
+    bool stopping, finished;
     uint64_t stop_ns;
     JournalHead head, synced;
     int health;

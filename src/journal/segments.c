@@ -157,8 +157,8 @@ static int read_more(JournalWalk *walk)
 static int next_line(JournalWalk *walk)
 {
     for (;;) {
-        const char *head = buffer_head(&walk->pending);
         size_t size = buffer_size(&walk->pending);
+        const char *head = size > 0 ? buffer_head(&walk->pending) : NULL;
         const char *newline =
             size > walk->scanned ? memchr(head + walk->scanned, '\n', size - walk->scanned) : NULL;
         if (newline) {

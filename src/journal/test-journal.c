@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -555,6 +556,34 @@ static void test_close_on_a_full_disk(void **state)
     assert_int_equal(world.failed, 1);
     assert_int_equal(world.last_error, -ENOSPC);
     assert_verifies(world.place, 0);
+}
+
+/* A writer that never comes back does not hold up the end of the program. In a child, because what
+ * the writer uses is left behind. */
+static int close_on_a_hanging_disk(void **state)
+{
+    static World world;
+
+    world_open(&world, state, 100, 0);
+    atomic_store(&world.faults.hold_write, true);
+    assert_int_equal(append(&world, 0, false), 0);
+    wait_until(&world.faults.held, 1);
+    uint64_t begun = clock_monotonic_ms();
+    world.journal = journal_close(world.journal);
+    return world.last_error == -ETIMEDOUT && clock_monotonic_ms() - begun < 4000 ? 0 : 1;
+}
+
+static void test_close_on_a_hanging_disk(void **state)
+{
+    int status;
+    pid_t child = fork();
+
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(close_on_a_hanging_disk(state));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 /* --- rotation and the thread ------------------------------------------------------------------ */

@@ -38,6 +38,7 @@ static Lines lines_of(const char *path)
 static void rewrite(const char *path, const Lines *lines, const char *order)
 {
     Buffer bytes = BUFFER_EMPTY((size_t)1 << 20);
+    assert_non_null(buffer_reserve(&bytes, 1));
     for (const char *c = order; *c; c++)
         buffer_put(&bytes, lines->at[*c - '0'], lines->size[*c - '0']);
     write_file(path, buffer_head(&bytes), buffer_size(&bytes));

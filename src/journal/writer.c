@@ -259,8 +259,8 @@ static void finish_durable(Journal *journal, EntryList *durable)
 static size_t write_lines(Journal *journal, int *ret_error)
 {
     Writer *writer = &journal->writer;
-    const char *lines = buffer_head(&writer->lines);
     size_t size = buffer_size(&writer->lines), done = 0;
+    const char *lines = size > 0 ? buffer_head(&writer->lines) : NULL;
 
     *ret_error = 0;
     while (done < size) {
@@ -411,5 +411,9 @@ void *writer_run(void *userdata)
         (void)cut_back(journal);
     if (!writer->lost)
         (void)sync_segment(journal);
+    pthread_mutex_lock(&journal->lock);
+    journal->finished = true;
+    pthread_cond_signal(&journal->gone);
+    pthread_mutex_unlock(&journal->lock);
     return NULL;
 }
