@@ -1,0 +1,20 @@
+/*
+ * Becoming the caller: a runner gives up everything that the caller does not have.
+ */
+#pragma once
+
+#include "exec/runner.h"
+
+/* Steps that need no identity, done while nobody waits: signals, process group, keyring.
+ * 0 or -errno. */
+int become_clean(const RunnerOrigin *origin);
+
+/* What needs privilege: higher limits, niceness, the capability bounding set. 0 or -errno; the name
+ * of the step that failed in `ret_step`. */
+int become_prepare(const RunnerOrigin *origin, const Identity *caller, const char **ret_step);
+
+/* The ids and capabilities. From here on the caller may send us signals. 0 or -errno. */
+int become_caller(const RunnerOrigin *origin, const Identity *caller, const char **ret_step);
+
+/* The caller's resource limits, exactly or as near as they can be. Last before the exec. */
+int become_limited(const RunnerOrigin *origin, const Identity *caller);

@@ -1,0 +1,343 @@
+/*
+ * See cell.h: what both kinds share.
+ */
+#include "exec/cell.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "exec/descendants.h"
+
+/* More at once than any machine runs commands. */
+#define CELLS_MAX 4096u
+/* Descriptors of one cell (control, pidfd, leaf or lead) and those of a request on its way in. */
+#define CELL_FDS 6u
+#define OTHER_FDS 800u
+/* A spare is forked when a command has started, or this long after the last one was taken. */
+#define REFILL_MS 20
+#define ORPHANS_MS 20
+#define CLOSE_MS 2000
+
+static void release(Cell *cell)
+{
+    CellBlock *block = cell->block;
+
+    if (block->spare == cell)
+        block->spare = NULL;
+    *cell->link = cell->next;
+    if (cell->next)
+        cell->next->link = cell->link;
+    block->n_cells--;
+    if (event_initialized(&cell->control_event))
+        (void)event_del(&cell->control_event);
+    if (event_initialized(&cell->child_event))
+        (void)event_del(&cell->child_event);
+    block->kind->done(cell);
+    pidref_done(&cell->child);
+    fd_close(cell->control_fd);
+    free(cell);
+}
+
+void cell_has_exited(Cell *cell, uint8_t kind, uint8_t value, unsigned left)
+{
+    cell->has_exited = true;
+    if (cell->userdata)
+        cell->block->handlers->exited(cell, kind, value, left, cell->userdata);
+    else if (left > 0)
+        cell_kill(cell);
+}
+
+void cell_is_empty(Cell *cell)
+{
+    if (cell->userdata)
+        cell->block->handlers->empty(cell, cell->userdata);
+    release(cell);
+}
+
+static void part(Cell *cell)
+{
+    if (cell->has_parted)
+        return;
+    cell->has_parted = true;
+    (void)event_del(&cell->control_event);
+    cell->control_fd = fd_close(cell->control_fd);
+    cell->block->kind->parted(cell);
+    if (cell->userdata)
+        cell->block->handlers->parted(cell, cell->userdata);
+}
+
+void cell_drain_control(Cell *cell)
+{
+    char message[RUNNER_ANSWER_MAX];
+    FdReceived received;
+
+    while (!cell->has_parted) {
+        ssize_t size =
+            fd_receive(cell->control_fd, message, sizeof message, &received, MSG_DONTWAIT);
+        fd_received_done(&received);
+        if (size == -EAGAIN || size == -EINTR)
+            return;
+        if (size <= 0)
+            part(cell);
+        else if (cell->userdata)
+            cell->block->handlers->said(cell, (uint8_t)message[0], message + 1, (size_t)size - 1,
+                                        cell->userdata);
+    }
+}
+
+static void on_control(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
+{
+    cell_drain_control(userdata);
+}
+
+static int start_cell(CellBlock *block, Cell **ret)
+{
+    int pair[2];
+
+    if (block->closing || block->n_cells >= block->cells_max)
+        return -EAGAIN;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    _cleanup_fd_ int theirs = pair[1];
+    _cleanup_fd_ int ours = pair[0];
+    Cell *cell = calloc(1, sizeof *cell);
+    if (!cell)
+        return -ENOMEM;
+    cell->block = block;
+    cell->child = PIDREF_EMPTY;
+    cell->lead_fd = -EBADF;
+    int result = block->kind->start(cell, theirs);
+    if (result < 0) {
+        free(cell);
+        return result;
+    }
+    cell->control_fd = TAKE_FD(ours);
+    (void)event_assign(&cell->control_event, block->loop, cell->control_fd, EV_READ | EV_PERSIST,
+                       on_control, cell);
+    (void)event_add(&cell->control_event, NULL);
+    cell->next = block->cells;
+    cell->link = &block->cells;
+    if (cell->next)
+        cell->next->link = &cell->next;
+    block->cells = cell;
+    block->n_cells++;
+    *ret = cell;
+    return 0;
+}
+
+void cell_block_refill(CellBlock *block)
+{
+    if (!block->spare && !block->closing && block->n_cells < block->cells_max)
+        (void)start_cell(block, &block->spare);
+}
+
+static void on_refill(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
+{
+    cell_block_refill(userdata);
+}
+
+int cell_take(CellBlock *block, void *userdata, Cell **ret)
+{
+    const struct timeval later = {.tv_usec = REFILL_MS * 1000};
+
+    Cell *cell = TAKE_PTR(block->spare);
+    if (!cell) {
+        int result = start_cell(block, &cell);
+        if (result < 0)
+            return result;
+    }
+    cell->userdata = userdata;
+    (void)event_add(&block->refill_event, &later);
+    *ret = cell;
+    return 0;
+}
+
+int cell_assign_take(Cell *cell, const Identity *caller, int *fds, size_t n_fds)
+{
+    RunnerAssignment assignment = {.type = RUNNER_ASSIGN, .dispose = !caller};
+    const uint8_t go = RUNNER_GO;
+
+    if (caller)
+        assignment.caller = *caller;
+    ssize_t sent =
+        fd_send(cell->control_fd, &assignment, sizeof assignment, fds, n_fds, MSG_DONTWAIT);
+    /* The runner's socket holds them now, or the runner: ours are not the last (runner.h). */
+    fd_close_many(fds, n_fds);
+    if (sent >= 0)
+        sent = fd_send(cell->control_fd, &go, sizeof go, NULL, 0, MSG_DONTWAIT);
+    return sent < 0 ? (int)sent : 0;
+}
+
+int cell_send(Cell *cell, uint8_t type, const void *payload, size_t size)
+{
+    Buffer message = BUFFER_EMPTY(RUNNER_MESSAGE_MAX);
+
+    if (cell->has_parted)
+        return -EPIPE;
+    buffer_put_u8(&message, type);
+    buffer_put(&message, payload, size);
+    ssize_t sent = message.error < 0 ? message.error
+                                     : fd_send(cell->control_fd, message.bytes, message.size, NULL,
+                                               0, MSG_DONTWAIT);
+    buffer_done(&message);
+    return sent < 0 ? (int)sent : 0;
+}
+
+pid_t cell_pid(Cell *cell)
+{
+    return cell->pid;
+}
+
+void cell_signal(Cell *cell, int signal_number, bool group)
+{
+    if (!cell->has_exited)
+        cell->block->kind->signal(cell, signal_number, group);
+}
+
+void cell_signal_all(Cell *cell, int signal_number)
+{
+    cell->block->kind->signal_all(cell, signal_number);
+}
+
+void cell_kill(Cell *cell)
+{
+    cell->block->kind->kill(cell);
+}
+
+void cell_abandon(Cell *cell)
+{
+    cell->userdata = NULL;
+    cell_kill(cell);
+}
+
+/* Emptiness of leaves. cgroup.events is always readable; only POLLPRI tells a change, which the
+ * loop library cannot wait for, so an epoll of our own stands between. */
+static void on_watch(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
+{
+    CellBlock *block = userdata;
+    struct epoll_event events[16];
+
+    int n = epoll_wait(block->watch_fd, events, ARRAY_SIZE(events), 0);
+    for (int i = 0; i < n; i++) {
+        Cell *cell = events[i].data.ptr;
+        if (cgroup_leaf_is_populated(cell->leaf) == 0)
+            cell_is_empty(cell);
+    }
+}
+
+/* Without cgroups: what a killed supervisor was responsible for is our child now. */
+static void on_orphans(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
+{
+    CellBlock *block = userdata;
+    const struct timeval again = {.tv_usec = ORPHANS_MS * 1000};
+    _cleanup_free_ pid_t *known = calloc(block->n_cells + 1, sizeof *known);
+    size_t n_known = 0;
+    siginfo_t status = {.si_pid = 0};
+
+    if (!known)
+        return;
+    for (const Cell *cell = block->cells; cell; cell = cell->next)
+        known[n_known++] = cell->child.pid;
+    while (waitid(P_ALL, 0, &status, WEXITED | WNOHANG | WNOWAIT) == 0 && status.si_pid > 0) {
+        bool is_known = false;
+        for (size_t i = 0; i < n_known; i++)
+            is_known = is_known || known[i] == status.si_pid;
+        if (is_known)
+            break; /* its own event reaps it first */
+        (void)waitid(P_PID, (id_t)status.si_pid, &status, WEXITED | WNOHANG);
+        status.si_pid = 0;
+    }
+    if (descendants_kill(getpid(), known, n_known) != 0)
+        (void)event_add(&block->orphans_event, &again);
+}
+
+static unsigned cells_for(rlim_t n_files)
+{
+    if (n_files == RLIM_INFINITY || n_files > CELLS_MAX * CELL_FDS + OTHER_FDS)
+        return CELLS_MAX;
+    return n_files > OTHER_FDS + 8 * CELL_FDS ? (unsigned)((n_files - OTHER_FDS) / CELL_FDS) : 8;
+}
+
+/* The kind: cgroups where root can have them. */
+static int choose_kind(CellBlock *block, const char *run_dir, bool no_cgroup)
+{
+    int result = no_cgroup ? -ENOENT : cgroup_tree_new(&block->tree, run_dir);
+
+    if (result == 0) {
+        block->kind = &cell_kind_cgroup;
+        block->watch_fd = epoll_create1(EPOLL_CLOEXEC);
+        if (block->watch_fd < 0)
+            return -errno;
+        (void)event_assign(&block->watch_event, block->loop, block->watch_fd, EV_READ | EV_PERSIST,
+                           on_watch, block);
+        return event_add(&block->watch_event, NULL) < 0 ? -ENOMEM : 0;
+    }
+    block->kind = &cell_kind_supervised;
+    if (!no_cgroup)
+        log_warning("no usable cgroup2 (%s): a supervisor process stands in for each request's "
+                    "cgroup",
+                    strerror(-result));
+    return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+int cell_block_new(CellBlock **ret, struct event_base *loop, const RunnerOrigin *origin,
+                   const char *run_dir, bool no_cgroup, const CellHandlers *handlers)
+{
+    CellBlock *block = calloc(1, sizeof *block);
+    if (!block)
+        return -ENOMEM;
+    *block = (CellBlock){.loop = loop,
+                         .handlers = handlers,
+                         .origin = *origin,
+                         .watch_fd = -EBADF,
+                         .cells_max = cells_for(origin->executor.limits[RLIMIT_NOFILE].rlim_cur)};
+    (void)event_assign(&block->refill_event, loop, -1, 0, on_refill, block);
+    (void)event_assign(&block->orphans_event, loop, -1, 0, on_orphans, block);
+    int result = choose_kind(block, run_dir, no_cgroup);
+    if (result < 0) {
+        (void)cell_block_free(block);
+        return result;
+    }
+    cell_block_refill(block);
+    *ret = block;
+    return 0;
+}
+
+CellBlock *cell_block_free(CellBlock *block)
+{
+    uint64_t end = clock_monotonic_ms() + CLOSE_MS;
+
+    if (!block)
+        return NULL;
+    block->closing = true;
+    for (Cell *cell = block->cells, *next; cell; cell = next) {
+        next = cell->next;
+        cell_abandon(cell);
+    }
+    while (block->cells && clock_monotonic_ms() < end) {
+        const struct timeval wait = {.tv_usec = 50000};
+        (void)event_base_loopexit(block->loop, &wait);
+        (void)event_base_loop(block->loop, EVLOOP_ONCE);
+    }
+    while (block->cells)
+        release(block->cells);
+    (void)event_del(&block->refill_event);
+    (void)event_del(&block->orphans_event);
+    if (block->watch_fd >= 0)
+        (void)event_del(&block->watch_event);
+    fd_close(block->watch_fd);
+    (void)cgroup_tree_free(block->tree, CLOSE_MS);
+    free(block);
+    return NULL;
+}

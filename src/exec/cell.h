@@ -1,0 +1,108 @@
+/*
+ * A cell: one runner, whatever it becomes and starts, and the means to end all of it.
+ *
+ * A CellBlock makes cells, keeps a spare one ready (a fork ahead of time keeps the fork off the
+ * road of a command) and holds what they share. Two kinds (CellKind): a cgroup2 leaf, or a
+ * supervisor process where there is no usable cgroup2.
+ *
+ * What a cell tells its owner comes in this order: any number of `said`; `parted` once (the runner
+ * has become the command, or has died); `exited` once; `empty` once, when nothing is alive any
+ * more. With `empty` the cell is the block's again.
+ */
+#pragma once
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "exec/cgroup.h"
+#include "exec/runner.h"
+
+typedef struct Cell Cell;
+typedef struct CellBlock CellBlock;
+typedef struct CellKind CellKind;
+
+typedef struct CellHandlers {
+    void (*said)(Cell *cell, uint8_t type, const char *payload, size_t size, void *userdata);
+    void (*parted)(Cell *cell, void *userdata);
+    /* kind 0: exit code `value`; 1: signal. `left`: processes that the command left behind. */
+    void (*exited)(Cell *cell, uint8_t kind, uint8_t value, unsigned left, void *userdata);
+    void (*empty)(Cell *cell, void *userdata);
+} CellHandlers;
+
+struct Cell {
+    CellBlock *block;
+    void *userdata; /* NULL: a spare, or one that nobody waits for */
+    int control_fd; /* to the runner */
+    bool has_parted, has_exited;
+    PidRef child; /* the runner; under a supervisor: the supervisor */
+    pid_t pid;    /* of the runner and later the command; 0 while unknown */
+    struct event control_event, child_event;
+    /* cgroup */
+    CgroupLeaf *leaf;
+    bool is_watched; /* until the leaf is empty */
+    /* supervisor */
+    int lead_fd;
+    struct event lead_event;
+    bool is_empty;      /* the supervisor said so */
+    Cell *next, **link; /* in the block's list */
+};
+
+/* What differs between the kinds. */
+struct CellKind {
+    uint32_t flags; /* PREPARED_ flags */
+    /* Forks the runner (to live with its end of `control_fd`). 0 or -errno. */
+    int (*start)(Cell *cell, int control_fd);
+    /* The runner's socket has closed: from now on watch for its end. */
+    void (*parted)(Cell *cell);
+    void (*signal)(Cell *cell, int signal_number, bool group);
+    void (*signal_all)(Cell *cell, int signal_number);
+    void (*kill)(Cell *cell);
+    /* Releases what the kind holds. */
+    void (*done)(Cell *cell);
+};
+
+struct CellBlock {
+    struct event_base *loop;
+    const CellKind *kind;
+    const CellHandlers *handlers;
+    RunnerOrigin origin;
+    CgroupTree *tree; /* NULL: supervisors */
+    int watch_fd;     /* epoll on the cgroup.events of leaves that must become empty */
+    struct event watch_event;
+    struct event refill_event, orphans_event;
+    Cell *cells; /* all */
+    unsigned n_cells, cells_max;
+    Cell *spare;
+    bool closing;
+};
+
+extern const CellKind cell_kind_cgroup, cell_kind_supervised;
+
+/* `no_cgroup` forces supervisors. `origin` is copied. 0 or -errno. */
+int cell_block_new(CellBlock **ret, struct event_base *loop, const RunnerOrigin *origin,
+                   const char *run_dir, bool no_cgroup, const CellHandlers *handlers);
+/* Kills everything and waits for its end, at most two seconds. */
+CellBlock *cell_block_free(CellBlock *block);
+/* Fork the spare cell now, if there is none: called when nobody waits. */
+void cell_block_refill(CellBlock *block);
+
+/* A cell with a runner that waits for its assignment. 0, -EAGAIN at the limit, -errno. */
+int cell_take(CellBlock *block, void *userdata, Cell **ret);
+/* Hands over the caller's identity and descriptors, which are closed here in any case. With
+ * `caller` NULL the runner only disposes of the descriptors and ends. 0 or -errno. */
+int cell_assign_take(Cell *cell, const Identity *caller, int *fds, size_t n_fds);
+/* 0 or -errno. */
+int cell_send(Cell *cell, uint8_t type, const void *payload, size_t size);
+pid_t cell_pid(Cell *cell);
+/* To the command alone or its process group. */
+void cell_signal(Cell *cell, int signal_number, bool group);
+/* To every process in the cell. */
+void cell_signal_all(Cell *cell, int signal_number);
+void cell_kill(Cell *cell);
+/* Nobody wants to hear of it any more: kills it. */
+void cell_abandon(Cell *cell);
+
+/* For the kinds. */
+void cell_drain_control(Cell *cell);
+void cell_has_exited(Cell *cell, uint8_t kind, uint8_t value, unsigned left);
+void cell_is_empty(Cell *cell);

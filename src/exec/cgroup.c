@@ -1,0 +1,447 @@
+/*
+ * See cgroup.h.
+ */
+#include "exec/cgroup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/fd.h"
+#include "base/pidref.h"
+
+#define MOUNTINFO_MAX (4u * 1024 * 1024)
+/* How long what an earlier run left may take to die. */
+#define SWEEP_MS 2000
+/* Empty leaves kept for reuse. */
+#define POOL_MAX 64u
+
+struct CgroupTree {
+    char parent[PATH_MAX];
+    char name[64];
+    char path[PATH_MAX]; /* as /proc/PID/cgroup shows it */
+    int fd;
+    unsigned next_number;
+    CgroupLeaf *pool;
+    unsigned n_pool;
+};
+
+char *cgroup_path_in(char *text)
+{
+    char *line = strncmp(text, "0::", 3) == 0 ? text : strstr(text, "\n0::");
+    if (!line)
+        return NULL;
+    line = strstr(line, "0::") + 3;
+    line[strcspn(line, "\n")] = '\0';
+    return line;
+}
+
+/* Undoes mountinfo's \040 and the like, in place. */
+static void unescape(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from; to++) {
+        if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] && from[3]) {
+            *to = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
+            from += 4;
+        } else {
+            *to = *from++;
+        }
+    }
+    *to = '\0';
+}
+
+/* "36 35 98:0 /root /mount options … - cgroup2 source options" */
+static bool parse_cgroup2_mount(const char *line, size_t size, char root[static PATH_MAX],
+                                char mount[static PATH_MAX])
+{
+    _cleanup_free_ char *copy = strndup(line, size);
+    const char *type = copy ? strstr(copy, " - ") : NULL;
+
+    _Static_assert(PATH_MAX >= 4096, "the scan below writes at most 4096 bytes");
+    if (!type || strncmp(type + 3, "cgroup2 ", 8) != 0 ||
+        sscanf(copy, "%*s %*s %*s %4095s %4095s", root, mount) != 2)
+        return false;
+    unescape(root);
+    unescape(mount);
+    return true;
+}
+
+int cgroup_find_directory(const char *mountinfo, const char *path, char *ret, size_t room)
+{
+    char root[PATH_MAX], mount[PATH_MAX];
+
+    for (const char *line = mountinfo; *line;) {
+        size_t size = strcspn(line, "\n");
+        bool is_cgroup2 = parse_cgroup2_mount(line, size, root, mount);
+        line += size + (line[size] == '\n');
+        if (!is_cgroup2)
+            continue;
+        size_t root_size = strcmp(root, "/") == 0 ? 0 : strlen(root);
+        if (strncmp(path, root, root_size) != 0 ||
+            (path[root_size] != '/' && path[root_size] != '\0'))
+            continue;
+        const char *rest = path + root_size;
+        int written = snprintf(ret, room, "%s%s", mount, strcmp(rest, "/") == 0 ? "" : rest);
+        return written < 0 || (size_t)written >= room ? -ENAMETOOLONG : 0;
+    }
+    return -ENOENT;
+}
+
+/* Where we live: the directory and the path of our own cgroup. */
+static int find_own(char directory[static PATH_MAX], char path[static PATH_MAX])
+{
+    _cleanup_free_ char *cgroups = NULL, *mountinfo = NULL;
+
+    int result = fd_read_file(AT_FDCWD, "/proc/self/cgroup", 64 * 1024, &cgroups, NULL);
+    if (result < 0)
+        return result;
+    const char *own = cgroup_path_in(cgroups);
+    /* "/../x": it lies outside what this cgroup namespace can name. */
+    if (!own || own[0] != '/' || strncmp(own, "/..", 3) == 0 || strlen(own) >= PATH_MAX)
+        return -ENOENT;
+    memcpy(path, own, strlen(own) + 1);
+    result = fd_read_file(AT_FDCWD, "/proc/self/mountinfo", MOUNTINFO_MAX, &mountinfo, NULL);
+    if (result < 0)
+        return result;
+    return cgroup_find_directory(mountinfo, path, directory, PATH_MAX);
+}
+
+static int write_file(int directory_fd, const char *name, const char *text)
+{
+    _cleanup_fd_ int fd = openat(directory_fd, name, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    return fd_write_all(fd, text, strlen(text));
+}
+
+/* "populated 1\nfrozen 0\n" */
+static int read_populated(int events_fd)
+{
+    char text[128];
+
+    ssize_t size = pread(events_fd, text, sizeof text - 1, 0);
+    if (size < 0)
+        return errno == ENODEV ? 0 : -errno;
+    text[size] = '\0';
+    const char *value = strstr(text, "populated ");
+    return value ? value[10] == '1' : -EPROTO;
+}
+
+/* Kills all members of a directory's cgroup and below, and waits until they are gone. */
+static int kill_and_wait(int directory_fd, int timeout_ms)
+{
+    uint64_t end = clock_monotonic_ms() + (uint64_t)timeout_ms;
+
+    _cleanup_fd_ int events_fd = openat(directory_fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
+    if (events_fd < 0)
+        return -errno;
+    int result = read_populated(events_fd);
+    if (result <= 0)
+        return result;
+    result = write_file(directory_fd, "cgroup.kill", "1");
+    if (result < 0)
+        return result;
+    while ((result = read_populated(events_fd)) == 1) {
+        uint64_t now = clock_monotonic_ms();
+        struct pollfd wait = {.fd = events_fd, .events = POLLPRI};
+        if (now >= end)
+            return -ETIMEDOUT;
+        (void)poll(&wait, 1, (int)(end - now));
+    }
+    return result;
+}
+
+/* Removes the (empty) leaves. */
+static void remove_leaves(int tree_fd)
+{
+    int fd = openat(tree_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_(closedirp)
+    DIR *directory = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!directory) {
+        fd_close(fd);
+        return;
+    }
+    for (const struct dirent *entry; (entry = readdir(directory));) {
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+            (void)unlinkat(tree_fd, entry->d_name, AT_REMOVEDIR);
+    }
+}
+
+/* Opens or makes the tree below `parent` and empties it. */
+static int open_tree_at(CgroupTree *tree, const char *parent)
+{
+    _cleanup_fd_ int parent_fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (parent_fd < 0)
+        return -errno;
+    if (mkdirat(parent_fd, tree->name, 0755) < 0 && errno != EEXIST)
+        return -errno;
+    _cleanup_fd_ int fd = openat(parent_fd, tree->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int result = kill_and_wait(fd, SWEEP_MS);
+    if (result < 0 && result != -ETIMEDOUT)
+        return result;
+    remove_leaves(fd);
+    tree->fd = TAKE_FD(fd);
+    (void)snprintf(tree->parent, sizeof tree->parent, "%s", parent);
+    return 0;
+}
+
+/* Starts a process in a leaf and ends it by the leaf: the two things that must work. */
+static int try_out(CgroupTree *tree)
+{
+    CgroupLeaf *leaf = NULL;
+    PidRef child = PIDREF_EMPTY;
+    siginfo_t status;
+
+    int result = cgroup_leaf_take(tree, &leaf);
+    if (result < 0)
+        return result;
+    result = pidref_fork(&child, leaf->directory_fd);
+    if (result == 0) {
+        for (;;)
+            (void)pause();
+    }
+    if (result > 0) {
+        result = cgroup_leaf_kill(leaf);
+        if (result < 0)
+            (void)pidref_kill(&child, SIGKILL);
+        (void)waitid(P_PIDFD, (id_t)child.pidfd, &status, WEXITED);
+        pidref_done(&child);
+    }
+    cgroup_leaf_release(leaf);
+    return result;
+}
+
+static void close_pool(CgroupTree *tree)
+{
+    while (tree->pool) {
+        CgroupLeaf *leaf = tree->pool;
+        tree->pool = leaf->next;
+        fd_close(leaf->directory_fd);
+        fd_close(leaf->events_fd);
+        free(leaf);
+    }
+    tree->n_pool = 0;
+}
+
+static void remove_tree(CgroupTree *tree, int timeout_ms)
+{
+    char path[PATH_MAX + 64];
+
+    close_pool(tree);
+    if (tree->fd < 0)
+        return;
+    (void)kill_and_wait(tree->fd, timeout_ms);
+    remove_leaves(tree->fd);
+    tree->fd = fd_close(tree->fd);
+    (void)snprintf(path, sizeof path, "%s/%s", tree->parent, tree->name);
+    (void)rmdir(path);
+}
+
+int cgroup_tree_new(CgroupTree **ret, const char *run_dir)
+{
+    char directory[PATH_MAX], path[PATH_MAX], hex[DIGEST_HEX_SIZE];
+    DigestState state;
+
+    int result = find_own(directory, path);
+    if (result < 0)
+        return result;
+    CgroupTree *tree = calloc(1, sizeof *tree);
+    if (!tree)
+        return -ENOMEM;
+    tree->fd = -EBADF;
+    digest_begin(&state);
+    digest_add(&state, run_dir, strlen(run_dir));
+    Digest digest = digest_end(&state);
+    (void)snprintf(tree->name, sizeof tree->name, "clawrden-%.16s", digest_format(&digest, hex));
+
+    /* Below our own cgroup, or, where that may have no children, beside it. */
+    for (unsigned i = 0; i < 2; i++) {
+        result = open_tree_at(tree, directory);
+        if (result == 0)
+            result = try_out(tree);
+        if (result == 0)
+            break;
+        remove_tree(tree, SWEEP_MS);
+        char *slash = strrchr(path, '/');
+        if (!slash || slash[1] == '\0')
+            break;
+        *slash = '\0';
+        *strrchr(directory, '/') = '\0';
+    }
+    if (result < 0) {
+        free(tree);
+        return result;
+    }
+    (void)snprintf(tree->path, sizeof tree->path, "%.*s/%s", PATH_MAX - 66,
+                   strcmp(path, "/") == 0 ? "" : path, tree->name);
+    *ret = tree;
+    return 0;
+}
+
+CgroupTree *cgroup_tree_free(CgroupTree *tree, int timeout_ms)
+{
+    if (!tree)
+        return NULL;
+    remove_tree(tree, timeout_ms);
+    free(tree);
+    return NULL;
+}
+
+const char *cgroup_tree_path(const CgroupTree *tree)
+{
+    return tree->path;
+}
+
+bool cgroup_tree_has(const CgroupTree *tree, const char *path)
+{
+    size_t size = strlen(tree->path);
+    return strncmp(path, tree->path, size) == 0 && (path[size] == '/' || path[size] == '\0');
+}
+
+static int open_leaf(CgroupTree *tree, const char *name, CgroupLeaf *leaf)
+{
+    _cleanup_fd_ int fd = openat(tree->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    leaf->events_fd = openat(fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
+    if (leaf->events_fd < 0)
+        return -errno;
+    leaf->directory_fd = TAKE_FD(fd);
+    return 0;
+}
+
+int cgroup_leaf_take(CgroupTree *tree, CgroupLeaf **ret)
+{
+    char name[16];
+
+    if (tree->pool) {
+        *ret = tree->pool;
+        tree->pool = (*ret)->next;
+        tree->n_pool--;
+        return 0;
+    }
+    CgroupLeaf *leaf = calloc(1, sizeof *leaf);
+    if (!leaf)
+        return -ENOMEM;
+    leaf->tree = tree;
+    int result;
+    do {
+        leaf->number = ++tree->next_number;
+        (void)snprintf(name, sizeof name, "%u", leaf->number);
+        result = mkdirat(tree->fd, name, 0755) < 0 ? -errno : 0;
+    } while (result == -EEXIST);
+    if (result == 0)
+        result = open_leaf(tree, name, leaf);
+    if (result < 0) {
+        (void)unlinkat(tree->fd, name, AT_REMOVEDIR);
+        free(leaf);
+        return result;
+    }
+    *ret = leaf;
+    return 0;
+}
+
+void cgroup_leaf_release(CgroupLeaf *leaf)
+{
+    CgroupTree *tree = leaf->tree;
+    char name[16];
+
+    if (tree->n_pool < POOL_MAX) {
+        leaf->next = tree->pool;
+        tree->pool = leaf;
+        tree->n_pool++;
+        return;
+    }
+    fd_close(leaf->directory_fd);
+    fd_close(leaf->events_fd);
+    (void)snprintf(name, sizeof name, "%u", leaf->number);
+    (void)unlinkat(tree->fd, name, AT_REMOVEDIR);
+    free(leaf);
+}
+
+int cgroup_leaf_is_populated(const CgroupLeaf *leaf)
+{
+    return read_populated(leaf->events_fd);
+}
+
+/* One more pid of cgroup.procs, or 0 at its end. */
+static pid_t next_pid(FILE *procs)
+{
+    long pid = 0;
+    return fscanf(procs, "%ld", &pid) == 1 ? (pid_t)pid : 0;
+}
+
+static FILE *open_procs(const CgroupLeaf *leaf)
+{
+    int fd = openat(leaf->directory_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+    FILE *procs = fd >= 0 ? fdopen(fd, "re") : NULL;
+    if (!procs)
+        fd_close(fd);
+    return procs;
+}
+
+int cgroup_leaf_count(const CgroupLeaf *leaf, unsigned most)
+{
+    unsigned count = 0;
+
+    _cleanup_(fclosep)
+    FILE *procs = open_procs(leaf);
+    if (!procs)
+        return -errno;
+    while (count < most && next_pid(procs) > 0)
+        count++;
+    return (int)count;
+}
+
+/* A pid of the list may have a new owner by now: only who is still in the leaf gets the signal. */
+static bool is_in_leaf(const CgroupLeaf *leaf, pid_t pid)
+{
+    char path[32], wanted[PATH_MAX + 32];
+    _cleanup_free_ char *text = NULL;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/cgroup", pid);
+    (void)snprintf(wanted, sizeof wanted, "%s/%u", leaf->tree->path, leaf->number);
+    if (fd_read_file(AT_FDCWD, path, 64 * 1024, &text, NULL) < 0)
+        return false;
+    const char *where = cgroup_path_in(text);
+    return where && strcmp(where, wanted) == 0;
+}
+
+int cgroup_leaf_signal(const CgroupLeaf *leaf, int signal_number)
+{
+    int count = 0;
+
+    _cleanup_(fclosep)
+    FILE *procs = open_procs(leaf);
+    if (!procs)
+        return -errno;
+    for (pid_t pid; (pid = next_pid(procs)) > 0;) {
+        PidRef process = PIDREF_EMPTY;
+        if (pidref_open(pid, &process) < 0)
+            continue;
+        if (is_in_leaf(leaf, pid) && pidref_kill(&process, signal_number) == 0)
+            count++;
+        pidref_done(&process);
+    }
+    return count;
+}
+
+int cgroup_leaf_kill(const CgroupLeaf *leaf)
+{
+    return write_file(leaf->directory_fd, "cgroup.kill", "1");
+}

@@ -1,0 +1,195 @@
+/*
+ * See file.h. Facts: access(2), acl(5): an ACL's mask shows as the group bits of the mode, so a
+ * file whose mode has no write bit for group or other can be written by its owner alone; sticky(7);
+ * a FUSE file system is whatever its server says, including owners and modes.
+ */
+#include "exec/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "wire/shim-mark.h"
+
+void file_init(File *file)
+{
+    file->fd = -EBADF;
+    file->found[0] = file->path[0] = '\0';
+    file->writable = false;
+}
+
+void file_done(File *file)
+{
+    file->fd = fd_close(file->fd);
+}
+
+/* The resolved path of an open file. -ESTALE when it has none that we could reach. */
+static int path_of(int fd, const struct stat *status, char path[static PATH_MAX])
+{
+    char link[32];
+
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(link, path, PATH_MAX);
+    if (size < 0)
+        return -errno;
+    if (size >= PATH_MAX)
+        return -ENAMETOOLONG;
+    path[size] = '\0';
+    return path[0] == '/' && status->st_nlink > 0 ? 0 : -ESTALE;
+}
+
+static int check_permission(int fd, FileUse use)
+{
+    if (use == FILE_TO_INTERPRET)
+        return 0;
+    return faccessat(fd, "", X_OK, AT_EMPTY_PATH | AT_EACCESS) < 0 ? -errno : 0;
+}
+
+int file_open(int directory_fd, const char *path, FileUse use, File *ret)
+{
+    file_init(ret);
+    size_t size = strlen(path);
+    if (size >= sizeof ret->found)
+        return -ENAMETOOLONG;
+    /* O_NONBLOCK: a fifo must not hold us up. It means nothing to a regular file. */
+    _cleanup_fd_ int fd = openat(directory_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0) {
+        int error = errno;
+        if (error == EACCES && use == FILE_TO_EXECUTE &&
+            faccessat(directory_fd, path, X_OK, AT_EACCESS) == 0)
+            return -ENOEXEC;
+        return -error;
+    }
+    if (fstat(fd, &ret->status) < 0)
+        return -errno;
+    if (!S_ISREG(ret->status.st_mode))
+        return S_ISDIR(ret->status.st_mode) && use == FILE_TO_INTERPRET ? -EISDIR : -EACCES;
+    int result = check_permission(fd, use);
+    if (result == 0)
+        result = path_of(fd, &ret->status, ret->path);
+    if (result < 0)
+        return result;
+    memset(ret->head, 0, sizeof ret->head);
+    if (pread(fd, ret->head, sizeof ret->head, 0) < 0)
+        return -errno;
+    memcpy(ret->found, path, size + 1);
+    ret->fd = TAKE_FD(fd);
+    return 0;
+}
+
+bool file_is_elf(const File *file)
+{
+    return memcmp(file->head, "\177ELF", 4) == 0;
+}
+
+bool file_is_script(const File *file)
+{
+    return file->head[0] == '#' && file->head[1] == '!';
+}
+
+#define SHIM_FIRST_LOOK 4096u
+
+/* Do all notes of this ELF file lie within its first `size` bytes, with their headers? Then those
+ * are enough for shim_mark_is_in(). */
+static bool notes_lie_within(const char *bytes, size_t size)
+{
+    Elf64_Ehdr header;
+
+    memcpy(&header, bytes, sizeof header);
+    if (header.e_phentsize != sizeof(Elf64_Phdr) || header.e_phoff > size ||
+        (size - header.e_phoff) / sizeof(Elf64_Phdr) < header.e_phnum)
+        return false;
+    for (size_t i = 0; i < header.e_phnum; i++) {
+        Elf64_Phdr segment;
+        memcpy(&segment, bytes + header.e_phoff + i * sizeof segment, sizeof segment);
+        if (segment.p_type == PT_NOTE &&
+            (segment.p_offset > size || segment.p_filesz > size - segment.p_offset))
+            return false;
+    }
+    return true;
+}
+
+int file_is_shim(const File *file)
+{
+    static char bytes[SHIM_FILE_MAX]; /* a runner checks one file at a time */
+
+    if (!file_is_elf(file))
+        return false;
+    ssize_t size = pread(file->fd, bytes, SHIM_FIRST_LOOK, 0);
+    if (size < 0)
+        return -errno;
+    if ((size_t)size == SHIM_FIRST_LOOK && !notes_lie_within(bytes, SHIM_FIRST_LOOK)) {
+        size = pread(file->fd, bytes, sizeof bytes, 0);
+        if (size < 0)
+            return -errno;
+    }
+    return shim_mark_is_in(bytes, (size_t)size);
+}
+
+static bool is_fuse(const char *path)
+{
+    struct statfs status;
+    return statfs(path, &status) < 0 || status.f_type == FUSE_SUPER_MAGIC;
+}
+
+/* May we write to the object at `path`, or give ourselves the right to? */
+static bool may_change(const char *path, const struct stat *status, uid_t caller)
+{
+    if (caller == 0)
+        return status->st_uid != 0 || (status->st_mode & (S_IWGRP | S_IWOTH));
+    if (status->st_uid == caller)
+        return true;
+    if (!(status->st_mode & (S_IWGRP | S_IWOTH)))
+        return false;
+    /* A read-only mount says nothing about other mounts of the same file system. */
+    return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0 || errno == EROFS;
+}
+
+/* Could the entry of `child` in the directory `status` be replaced by somebody with our rights? */
+static bool may_replace(const char *path, const struct stat *directory, const struct stat *child,
+                        uid_t caller)
+{
+    if (!may_change(path, directory, caller))
+        return false;
+    if (!(directory->st_mode & S_ISVTX))
+        return true;
+    if (caller == 0)
+        return directory->st_uid != 0 || child->st_uid != 0;
+    return directory->st_uid == caller || child->st_uid == caller;
+}
+
+static bool judge_writable(const File *file)
+{
+    char path[PATH_MAX];
+    uid_t caller = geteuid();
+    struct stat child = file->status, directory;
+
+    /* The path must still lead to the file that we hold; else somebody is moving things. */
+    if (stat(file->path, &directory) < 0 || directory.st_dev != child.st_dev ||
+        directory.st_ino != child.st_ino)
+        return true;
+    if (may_change(file->path, &child, caller) || is_fuse(file->path))
+        return true;
+    memcpy(path, file->path, strlen(file->path) + 1);
+    for (char *slash; (slash = strrchr(path, '/'));) {
+        slash[slash == path ? 1 : 0] = '\0';
+        if (stat(path, &directory) < 0 || may_replace(path, &directory, &child, caller) ||
+            (directory.st_dev != child.st_dev && is_fuse(path)))
+            return true;
+        child = directory;
+        if (slash == path)
+            break;
+    }
+    return false;
+}
+
+void file_judge_writable(File *file)
+{
+    file->writable = judge_writable(file);
+}

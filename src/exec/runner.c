@@ -1,0 +1,295 @@
+/*
+ * See runner.h.
+ *
+ * A plain sequence, no loop library: it blocks wherever it must wait, and whoever waits for it (the
+ * warden, by deadlines) ends it from outside. Everything it allocates dies with it or with exec.
+ */
+#include "exec/runner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "exec/become.h"
+#include "exec/program.h"
+#include "exec/receive.h"
+
+typedef struct Runner {
+    int control_fd;
+    const RunnerOrigin *origin;
+    RunnerAssignment assignment;
+    int door_fd;
+    Received received; /* the request and the caller's descriptors */
+    Program program;
+    Refusal refusal;
+} Runner;
+
+/* Says why and ends when the executor has heard it: until then the executor may still hold copies
+ * of the descriptors (runner.h). */
+static _Noreturn void fail(Runner *runner, int failure)
+{
+    Buffer message = BUFFER_EMPTY(RUNNER_ANSWER_MAX);
+    char nothing;
+
+    buffer_put_u8(&message, RUNNER_FAILED);
+    buffer_put_u8(&message, (uint8_t)failure);
+    buffer_put_string(&message, runner->refusal.text);
+    (void)fd_send(runner->control_fd, message.bytes, message.size, NULL, 0, 0);
+    while (read(runner->control_fd, &nothing, 1) < 0 && errno == EINTR) {
+    }
+    _exit(EXIT_FAILURE);
+}
+
+static _Noreturn void fail_step(Runner *runner, const char *step, int error)
+{
+    fail(runner, refuse(&runner->refusal, EXEC_FAILURE_BROKEN, "cannot become the caller: %s: %s",
+                        step, strerror(-error)));
+}
+
+/* The next message of the executor; ends the runner when there is none. */
+static size_t next_message(Runner *runner, void *bytes, size_t room, FdReceived *ret)
+{
+    ssize_t size = fd_receive(runner->control_fd, bytes, room, ret, 0);
+    if (size <= 0)
+        _exit(EXIT_SUCCESS);
+    return (size_t)size;
+}
+
+static void expect_go(Runner *runner)
+{
+    FdReceived received;
+    uint8_t type = 0;
+
+    (void)next_message(runner, &type, sizeof type, &received);
+    fd_received_done(&received);
+    if (type != RUNNER_GO)
+        _exit(EXIT_FAILURE);
+}
+
+/* Takes the assignment; its descriptors stay open to the end (runner.h). */
+static void be_assigned(Runner *runner)
+{
+    FdReceived received;
+
+    size_t size = next_message(runner, &runner->assignment, sizeof runner->assignment, &received);
+    if (size != sizeof runner->assignment || runner->assignment.type != RUNNER_ASSIGN ||
+        received.n_fds < 1)
+        _exit(EXIT_FAILURE);
+    runner->door_fd = received.fds[0];
+    if (runner->assignment.dispose) {
+        expect_go(runner);
+        _exit(EXIT_SUCCESS);
+    }
+}
+
+static void become(Runner *runner)
+{
+    const char *step = "";
+    int result = become_prepare(runner->origin, &runner->assignment.caller, &step);
+
+    if (result < 0)
+        fail_step(runner, step, result);
+    expect_go(runner);
+    result = become_caller(runner->origin, &runner->assignment.caller, &step);
+    if (result < 0)
+        fail_step(runner, step, result);
+}
+
+/* Goes to the caller's working directory and names it. */
+static void enter_directory(Runner *runner, char path[static PATH_MAX], struct stat *status)
+{
+    if (fstat(runner->received.cwd_fd, status) < 0 || !S_ISDIR(status->st_mode))
+        fail(runner, refuse(&runner->refusal, EXEC_FAILURE_CWD,
+                            "the working directory's descriptor is not a directory"));
+    if (fchdir(runner->received.cwd_fd) < 0)
+        fail(runner, refuse(&runner->refusal, EXEC_FAILURE_CWD, "the working directory: %s",
+                            strerror(errno)));
+    /* The system call, not glibc's getcwd(), which searches when the kernel cannot say. A directory
+     * outside our root, as in another mount namespace, is "(unreachable)/…" (getcwd(2)). */
+    if (syscall(SYS_getcwd, path, PATH_MAX) < 0)
+        fail(runner, refuse(&runner->refusal, EXEC_FAILURE_CWD, "the working directory: %s",
+                            errno == ENOENT ? "it has been deleted or lies outside the root"
+                                            : strerror(errno)));
+    if (path[0] != '/')
+        fail(runner, refuse(&runner->refusal, EXEC_FAILURE_CWD,
+                            "the working directory lies outside the warden's file system"));
+}
+
+/* Could what standard input says change after a human has looked? */
+static bool is_stdin_mutable(int fd)
+{
+    struct stat status;
+
+    if (fd < 0 || isatty(fd))
+        return false;
+    if (fstat(fd, &status) < 0)
+        return true;
+    return !(S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3)); /* /dev/null */
+}
+
+static void report_prepared(Runner *runner, const char *cwd, const struct stat *directory)
+{
+    const Program *program = &runner->program;
+    Buffer message = BUFFER_EMPTY(RUNNER_ANSWER_MAX);
+    uint32_t flags = program_flags(program);
+
+    if (is_stdin_mutable(runner->received.stdio[STDIN_FILENO]))
+        flags |= PREPARED_STDIN_MUTABLE;
+    buffer_put_u8(&message, RUNNER_PREPARED);
+    buffer_put_u32(&message, flags);
+    buffer_put_string(&message, program->exe.path);
+    buffer_put_string(&message, program->script.interpreter.path);
+    buffer_put_string(&message, program->operand_file.path);
+    buffer_put_string(&message, cwd);
+    buffer_put_u64(&message, directory->st_dev);
+    buffer_put_u64(&message, directory->st_ino);
+    ssize_t sent = message.error < 0
+                       ? message.error
+                       : fd_send(runner->control_fd, message.bytes, message.size, NULL, 0, 0);
+    buffer_done(&message);
+    if (sent < 0)
+        _exit(EXIT_FAILURE);
+}
+
+static void prepare(Runner *runner)
+{
+    char cwd[PATH_MAX];
+    struct stat directory;
+
+    int result = receive_request(runner->door_fd, &runner->received, &runner->refusal);
+    if (result != 0)
+        fail(runner, result);
+    enter_directory(runner, cwd, &directory);
+    result = program_find(&runner->program, &runner->received.request, &runner->refusal);
+    if (result != 0)
+        fail(runner, result);
+    report_prepared(runner, cwd, &directory);
+}
+
+static _Noreturn void hash(Runner *runner)
+{
+    Hashed hashed;
+    Buffer message = BUFFER_EMPTY(RUNNER_ANSWER_MAX);
+    char nothing;
+
+    int result = program_hash(&runner->program, &hashed, &runner->refusal);
+    if (result != 0)
+        fail(runner, result);
+    buffer_put_u8(&message, RUNNER_HASHED);
+    hashed_encode(&message, &hashed);
+    (void)fd_send(runner->control_fd, message.bytes, message.size, NULL, 0, 0);
+    while (read(runner->control_fd, &nothing, 1) < 0 && errno == EINTR) {
+    }
+    _exit(EXIT_SUCCESS);
+}
+
+/* The environment that passes, NULL-terminated; owned. */
+static const char **keep_environment(Runner *runner, const RunOrder *order, size_t *ret_count)
+{
+    const ShimRequest *request = &runner->received.request;
+    const char **kept = calloc(request->envc + 1, sizeof *kept);
+    size_t count = 0;
+
+    if (!kept)
+        fail(runner, refuse(&runner->refusal, EXEC_FAILURE_BROKEN, "out of memory"));
+    for (size_t i = 0; i < request->envc; i++) {
+        if (run_order_keeps(order, i))
+            kept[count++] = request->env[i];
+    }
+    *ret_count = count;
+    return kept;
+}
+
+/* The caller's descriptors become 0, 1 and 2; a sealed script gets its number; nothing else is
+ * left open by the exec. */
+static int arrange_descriptors(Runner *runner, const Launch *launch)
+{
+    for (int target = 0; target < 3; target++) {
+        int source = runner->received.stdio[target];
+        if (source < 0)
+            (void)close(target);
+        else if (dup2(source, target) < 0)
+            return -errno;
+    }
+    if (launch->script_fd >= 0 && dup2(launch->script_fd, LAUNCH_SCRIPT_FD) < 0)
+        return -errno;
+    return 0;
+}
+
+static _Noreturn void run(Runner *runner, const RunOrder *order)
+{
+    static Launch launch;
+    const ShimRequest *request = &runner->received.request;
+    size_t envc;
+    const char **env = keep_environment(runner, order, &envc);
+
+    Digest command = digest_command(request->argv, request->argc, env, envc);
+    if (!digest_equal(&command, &order->command))
+        fail(runner, refuse(&runner->refusal, EXEC_FAILURE_DRIFT,
+                            "the arguments or environment are not those that were admitted"));
+    int result = program_launch(&runner->program, request, order, &launch, &runner->refusal);
+    if (result != 0)
+        fail(runner, result);
+    /* The caller's limit on descriptors may be below the script's number: that comes after. */
+    result = arrange_descriptors(runner, &launch);
+    if (result == 0)
+        result = become_limited(runner->origin, &runner->assignment.caller);
+    if (result < 0)
+        fail(runner, refuse(&runner->refusal, EXEC_FAILURE_BROKEN,
+                            "limits or descriptors of the command: %s", strerror(-result)));
+    (void)execveat(launch.fd, "", (char *const *)launch.argv, (char *const *)env, AT_EMPTY_PATH);
+    int error = errno;
+    fail(runner,
+         refuse(&runner->refusal, EXEC_FAILURE_NOT_RUNNABLE, "%s: %s", runner->program.exe.path,
+                error == ENOENT ? "its ELF interpreter (loader) is missing" : strerror(error)));
+}
+
+static _Noreturn void obey(Runner *runner)
+{
+    char *order_bytes = malloc(RUNNER_MESSAGE_MAX);
+    FdReceived received;
+    RunOrder order;
+
+    if (!order_bytes)
+        fail(runner, refuse(&runner->refusal, EXEC_FAILURE_BROKEN, "out of memory"));
+    size_t size = next_message(runner, order_bytes, RUNNER_MESSAGE_MAX, &received);
+    fd_received_done(&received);
+    switch (order_bytes[0]) {
+    case RUNNER_HASH:
+        hash(runner);
+    case RUNNER_RUN:
+        if (run_order_decode(order_bytes + 1, size - 1, &order) == 0)
+            run(runner, &order);
+        break;
+    default:
+        break;
+    }
+    fail(runner, refuse(&runner->refusal, EXEC_FAILURE_BROKEN, "an order that cannot be read"));
+}
+
+_Noreturn void runner_main(int control_fd, const RunnerOrigin *origin)
+{
+    static Runner runner; /* one per process; too large for a stack that must stay small */
+
+    runner.origin = origin;
+    runner.received = RECEIVED_EMPTY;
+    if (fd_close_all_except(&control_fd, 1) < 0)
+        _exit(EXIT_FAILURE);
+    /* Down to 3, out of the way of LAUNCH_SCRIPT_FD. */
+    runner.control_fd = fd_move_above_take(control_fd, 3);
+    if (runner.control_fd < 0 || become_clean(origin) < 0)
+        _exit(EXIT_FAILURE);
+    be_assigned(&runner);
+    become(&runner);
+    prepare(&runner);
+    obey(&runner);
+}
