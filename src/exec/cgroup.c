@@ -33,6 +33,8 @@ struct CgroupTree {
     char name[64];
     char path[PATH_MAX]; /* as /proc/PID/cgroup shows it */
     int fd;
+    pid_t owner;
+    bool by_moving; /* forking into a leaf does not work here: children enter by themselves */
     unsigned next_number;
     CgroupLeaf *pool;
     unsigned n_pool;
@@ -200,18 +202,41 @@ static int open_tree_at(CgroupTree *tree, const char *parent)
     return 0;
 }
 
-/* Starts a process in a leaf and ends it by the leaf: the two things that must work. */
-static int try_out(CgroupTree *tree)
+/* A process in a leaf must be able to end by itself, ... */
+static int try_living(CgroupTree *tree)
 {
     CgroupLeaf *leaf = NULL;
+    _cleanup_(pidref_done)
     PidRef child = PIDREF_EMPTY;
-    siginfo_t status;
+    siginfo_t status = {.si_pid = 0};
 
     int result = cgroup_leaf_take(tree, &leaf);
     if (result < 0)
         return result;
-    result = pidref_fork(&child, leaf->directory_fd);
-    if (result == 0) {
+    result = cgroup_leaf_fork(leaf, &child);
+    if (getpid() != tree->owner)
+        _exit(result < 0);
+    if (result > 0) {
+        (void)waitid(P_PIDFD, (id_t)child.pidfd, &status, WEXITED);
+        result = status.si_code == CLD_EXITED && status.si_status == 0 ? 0 : -ECHILD;
+    }
+    cgroup_leaf_release(leaf);
+    return result;
+}
+
+/* ... and be ended by its leaf. */
+static int try_killing(CgroupTree *tree)
+{
+    CgroupLeaf *leaf = NULL;
+    _cleanup_(pidref_done)
+    PidRef child = PIDREF_EMPTY;
+    siginfo_t status = {.si_pid = 0};
+
+    int result = cgroup_leaf_take(tree, &leaf);
+    if (result < 0)
+        return result;
+    result = cgroup_leaf_fork(leaf, &child);
+    if (getpid() != tree->owner) {
         for (;;)
             (void)pause();
     }
@@ -220,10 +245,19 @@ static int try_out(CgroupTree *tree)
         if (result < 0)
             (void)pidref_kill(&child, SIGKILL);
         (void)waitid(P_PIDFD, (id_t)child.pidfd, &status, WEXITED);
-        pidref_done(&child);
     }
     cgroup_leaf_release(leaf);
     return result;
+}
+
+static int try_out(CgroupTree *tree)
+{
+    int result = try_living(tree);
+    if (result == -ECHILD) {
+        tree->by_moving = true;
+        result = try_living(tree);
+    }
+    return result < 0 ? result : try_killing(tree);
 }
 
 static void close_pool(CgroupTree *tree)
@@ -264,6 +298,7 @@ int cgroup_tree_new(CgroupTree **ret, const char *run_dir)
     if (!tree)
         return -ENOMEM;
     tree->fd = -EBADF;
+    tree->owner = getpid();
     digest_begin(&state);
     digest_add(&state, run_dir, strlen(run_dir));
     Digest digest = digest_end(&state);
@@ -361,7 +396,7 @@ void cgroup_leaf_release(CgroupLeaf *leaf)
     CgroupTree *tree = leaf->tree;
     char name[16];
 
-    if (tree->n_pool < POOL_MAX) {
+    if (!leaf->killed && tree->n_pool < POOL_MAX) {
         leaf->next = tree->pool;
         tree->pool = leaf;
         tree->n_pool++;
@@ -372,6 +407,14 @@ void cgroup_leaf_release(CgroupLeaf *leaf)
     (void)snprintf(name, sizeof name, "%u", leaf->number);
     (void)unlinkat(tree->fd, name, AT_REMOVEDIR);
     free(leaf);
+}
+
+int cgroup_leaf_fork(CgroupLeaf *leaf, PidRef *ret)
+{
+    int result = pidref_fork(ret, leaf->tree->by_moving ? -EBADF : leaf->directory_fd);
+    if (result == 0 && leaf->tree->by_moving)
+        result = write_file(leaf->directory_fd, "cgroup.procs", "0");
+    return result;
 }
 
 int cgroup_leaf_is_populated(const CgroupLeaf *leaf)
@@ -441,7 +484,8 @@ int cgroup_leaf_signal(const CgroupLeaf *leaf, int signal_number)
     return count;
 }
 
-int cgroup_leaf_kill(const CgroupLeaf *leaf)
+int cgroup_leaf_kill(CgroupLeaf *leaf)
 {
+    leaf->killed = true;
     return write_file(leaf->directory_fd, "cgroup.kill", "1");
 }

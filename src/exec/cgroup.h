@@ -9,6 +9,12 @@
  * Facts: cgroups(7), Documentation/admin-guide/cgroup-v2.rst: cgroup.kill (Linux 5.14) kills all
  * members, also those being forked; cgroup.events says whether any process, dead leaders apart, is
  * in it, and wakes pollers with POLLPRI when that changes.
+ *
+ * A trap, seen on 6.18 and due to the fix of the race between fork and cgroup.kill (2025, also in
+ * the stable series): clone3(CLONE_INTO_CGROUP) compares the number of kills of the forker's cgroup
+ * with that of the target and kills the child when they differ. So a leaf that was killed is never
+ * used again, and where the executor's own cgroup has been killed before, runners move in by
+ * themselves.
  */
 #pragma once
 
@@ -16,13 +22,16 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "base/pidref.h"
+
 typedef struct CgroupTree CgroupTree;
 
 typedef struct CgroupLeaf {
     CgroupTree *tree;
-    int directory_fd; /* to fork into (CLONE_INTO_CGROUP) */
-    int events_fd;    /* cgroup.events: pread(2) and POLLPRI */
+    int directory_fd;
+    int events_fd; /* cgroup.events: pread(2) and POLLPRI */
     unsigned number;
+    bool killed; /* not to be forked into again */
     struct CgroupLeaf *next;
 } CgroupLeaf;
 
@@ -43,6 +52,10 @@ int cgroup_leaf_take(CgroupTree *tree, CgroupLeaf **ret);
 /* Back into the pool; it must be empty. */
 void cgroup_leaf_release(CgroupLeaf *leaf);
 
+/* fork(2) into the leaf, as pidref_fork() does it. In the child a negative result means that it
+ * could not enter: it must end. */
+int cgroup_leaf_fork(CgroupLeaf *leaf, PidRef *ret);
+
 /* 1, 0 or -errno. */
 int cgroup_leaf_is_populated(const CgroupLeaf *leaf);
 /* Live processes, counted to at most `most`; -errno. */
@@ -50,7 +63,7 @@ int cgroup_leaf_count(const CgroupLeaf *leaf, unsigned most);
 /* Sends a signal to each process that is in it now. A number or -errno. */
 int cgroup_leaf_signal(const CgroupLeaf *leaf, int signal_number);
 /* SIGKILL to all of it. 0 or -errno. */
-int cgroup_leaf_kill(const CgroupLeaf *leaf);
+int cgroup_leaf_kill(CgroupLeaf *leaf);
 
 /* The path after "0::" in the text of /proc/PID/cgroup, NUL-terminated in place; NULL if none. */
 char *cgroup_path_in(char *text);
