@@ -114,7 +114,7 @@ def test_a_message_is_one_write(door, shims):
     visits = [door.request() for _ in crowd]
     for visit in visits:
         visit.ack(ALLOWED)
-    for _ in range(50):
+    for _ in range(20):
         for i, visit in enumerate(visits):
             visit.message(bytes([97 + i]) * 1000)
     for visit in visits:
@@ -122,7 +122,7 @@ def test_a_message_is_one_write(door, shims):
     with open(read_end, "rb") as file:
         lines = file.read().split(b"\n")
     assert sorted(lines) == [b""] + [b"clawrden: " + c * 1000 for c in (b"a", b"b")
-                                     for _ in range(50)]
+                                     for _ in range(20)]
 
 
 def test_message_to_a_stderr_that_nobody_reads(door, shims):
