@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <libfyaml.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,10 +74,14 @@ static const char usage[] =
     "As an ordinary user the directories are those of the XDG specification, everything runs\n"
     "as that user, and there is no boundary between the agent and the warden.\n";
 
-static int complain(const char *format, const char *word)
+__attribute__((format(printf, 1, 2))) static int complain(const char *format, ...)
 {
+    va_list arguments;
+
     (void)fprintf(stderr, "clawrden-warden: ");
-    (void)fprintf(stderr, format, word);
+    va_start(arguments, format);
+    (void)vfprintf(stderr, format, arguments);
+    va_end(arguments);
     (void)fprintf(stderr, "\nTry 'clawrden-warden --help'.\n");
     return 2;
 }
