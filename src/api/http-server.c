@@ -331,13 +331,23 @@ int http_server_new(HttpServer **ret, struct event_base *loop, const HttpLimits 
     return 0;
 }
 
+/* Those that are being answered only if `all`. */
+static void free_connections(HttpServer *server, bool all)
+{
+    HttpConnection *connection, *next;
+    for (connection = TAILQ_FIRST(&server->connections); connection; connection = next) {
+        next = TAILQ_NEXT(connection, link);
+        if (all || connection->state == CONNECTION_IDLE || connection->state == CONNECTION_READING)
+            connection_free(connection);
+    }
+}
+
 HttpServer *http_server_free(HttpServer *server)
 {
     if (!server)
         return NULL;
     server->stopped = true;
-    while (!TAILQ_EMPTY(&server->connections))
-        connection_free(TAILQ_FIRST(&server->connections));
+    free_connections(server, true);
     for (size_t i = 0; i < server->n_listeners; i++)
         evconnlistener_free(server->listeners[i]);
     event_free(server->retry);
@@ -370,15 +380,9 @@ int http_server_listen_take(HttpServer *server, int fd)
 
 void http_server_stop(HttpServer *server)
 {
-    HttpConnection *connection, *next;
-
     server->stopped = true;
     balance(server);
-    for (connection = TAILQ_FIRST(&server->connections); connection; connection = next) {
-        next = TAILQ_NEXT(connection, link);
-        if (connection->state == CONNECTION_IDLE || connection->state == CONNECTION_READING)
-            connection_free(connection);
-    }
+    free_connections(server, false);
 }
 
 size_t http_server_busy(const HttpServer *server)

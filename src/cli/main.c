@@ -123,9 +123,9 @@ int main(int argc, char **argv)
         }
     }
 
-    _cleanup_free_ char *place = NULL;
+    _cleanup_free_ char *place = client_default_api();
     if (!cli.api || cli.api[0] == '\0')
-        cli.api = place = client_default_api();
+        cli.api = place;
     if (cli.token && cli.token[0] == '\0')
         cli.token = NULL;
     return finish(run(&cli, argc - optind, argv + optind));

@@ -18,7 +18,7 @@
 
 /* Each line escaped; the second and later ones are indented, so that no text can pose as another
  * message. */
-static void print_error(const char *format, va_list arguments)
+__attribute__((format(printf, 1, 0))) static void print_error(const char *format, va_list arguments)
 {
     char message[MESSAGE_MAX];
     Buffer shown = BUFFER_EMPTY(8 * MESSAGE_MAX);

@@ -78,15 +78,16 @@ static bool is_program(const char *path)
 /* The first program of that name in PATH, resolved. False: none. */
 static bool find_in_path(const char *name, char ret[static PATH_MAX])
 {
-    const char *path = getenv("PATH");
-    _cleanup_free_ char *list =
-        strdup(path ? path : "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-    char *rest = list, *directory;
+    const char *list = getenv("PATH");
+    if (!list)
+        list = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-    while (list && (directory = strsep(&rest, ":"))) {
+    for (const char *next; *list; list = next) {
         char candidate[PATH_MAX];
-        if (directory[0] != '/' ||
-            snprintf(candidate, sizeof candidate, "%s/%s", directory, name) >= PATH_MAX)
+        size_t size = strcspn(list, ":");
+        next = list + size + (list[size] == ':');
+        if (list[0] != '/' ||
+            snprintf(candidate, sizeof candidate, "%.*s/%s", (int)size, list, name) >= PATH_MAX)
             continue;
         if (is_program(candidate) && realpath(candidate, ret))
             return true;
@@ -104,7 +105,7 @@ static int resolve(Trial *trial)
             cli_error("%s: %s", cwd, strerror(errno));
             return -ENOENT;
         }
-        strcpy(trial->cwd_resolved, cwd);
+        memcpy(trial->cwd_resolved, cwd, strlen(cwd) + 1);
     }
     if (trial->exe)
         return 0;
@@ -130,9 +131,21 @@ static bool parse_id(const char *text, unsigned mine, unsigned *ret)
     return errno == 0 && end != text && *end == '\0' && text[0] != '-' && value < UINT_MAX;
 }
 
+/* What would be scrubbed from the environment is taken out, and said. */
+static void scrub(Trial *trial, const Policy *policy)
+{
+    size_t n_kept = 0;
+    for (size_t i = 0; i < trial->env.n_items; i++) {
+        if (policy_env_keeps(policy, trial->env.items[i]))
+            trial->env.items[n_kept++] = trial->env.items[i];
+        else
+            cli_error("scrubbed from the environment: %s", trial->env.items[i]);
+    }
+    trial->env.n_items = n_kept;
+}
+
 /* 0, or the usage error's exit code. */
-static int make_query(const CliSyntax *syntax, const Trial *trial, const Policy *policy,
-                      CliList *env, PolicyQuery *ret)
+static int make_query(const CliSyntax *syntax, Trial *trial, const Policy *policy, PolicyQuery *ret)
 {
     unsigned uid, gid;
     const char *slash = strrchr(trial->argv[0], '/');
@@ -141,12 +154,7 @@ static int make_query(const CliSyntax *syntax, const Trial *trial, const Policy 
         return cli_usage_error(syntax, "this is no uid: %s", trial->uid);
     if (!parse_id(trial->gid, getgid(), &gid))
         return cli_usage_error(syntax, "this is no gid: %s", trial->gid);
-    for (size_t i = 0; i < trial->env.n_items; i++) {
-        if (policy_env_keeps(policy, trial->env.items[i]))
-            env->items[env->n_items++] = trial->env.items[i];
-        else
-            cli_error("scrubbed from the environment: %s", trial->env.items[i]);
-    }
+    scrub(trial, policy);
     *ret = (PolicyQuery){
         .jail = trial->jail ? trial->jail : "default",
         .uid = uid,
@@ -156,8 +164,8 @@ static int make_query(const CliSyntax *syntax, const Trial *trial, const Policy 
         .exe_writable = trial->writable,
         .argv = trial->argv,
         .argc = trial->argc,
-        .env = env->items,
-        .envc = env->n_items,
+        .env = trial->env.items,
+        .envc = trial->env.n_items,
         .cwd = trial->cwd_resolved,
     };
     return 0;
@@ -206,15 +214,13 @@ static void put_verdict(Buffer *out, const PolicyVerdict *verdict)
 static int try_command(Cli *cli, const CliSyntax *syntax, Trial *trial, const Policy *policy,
                        bool explain)
 {
-    _cleanup_(cli_list_done)
-    CliList env = {.items = calloc(trial->env.n_items + 1, sizeof(const char *))};
     PolicyQuery query;
     PolicyVerdict verdict;
     Buffer out = BUFFER_EMPTY(4 << 20), explanation = BUFFER_EMPTY(4 << 20);
 
-    if (!env.items || resolve(trial) < 0)
+    if (resolve(trial) < 0)
         return CLI_REFUSED;
-    int result = make_query(syntax, trial, policy, &env, &query);
+    int result = make_query(syntax, trial, policy, &query);
     if (result != 0)
         return result;
     policy_judge(policy, &query, &verdict);

@@ -30,12 +30,16 @@ char *show_bytes(const json_t *value, size_t *ret_size)
         return NULL;
 
     size_t size = json_string_length(encoded);
-    _cleanup_free_ char *bytes = malloc(size + 1);
-    if (!bytes || sodium_base642bin((unsigned char *)bytes, size, json_string_value(encoded), size,
-                                    NULL, ret_size, NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
+    char *bytes = malloc(size + 1);
+    if (!bytes)
         return NULL;
+    if (sodium_base642bin((unsigned char *)bytes, size, json_string_value(encoded), size, NULL,
+                          ret_size, NULL, sodium_base64_VARIANT_ORIGINAL) != 0) {
+        free(bytes);
+        return NULL;
+    }
     bytes[*ret_size] = '\0';
-    return TAKE_PTR(bytes);
+    return bytes;
 }
 
 void show_member(Buffer *out, const json_t *object, const char *name, size_t most)
