@@ -56,7 +56,7 @@ static void on_prepared_again(Request *request, Facts *now)
     else if (request->cancelled)
         request_cancel(request, "the caller went away");
     else if (changed)
-        request_refuse(request, JOURNAL_DRIFT, EXIT_DENIED, "denied", NULL, changed);
+        request_end_refused(request, JOURNAL_DRIFT, EXIT_DENIED, "denied", NULL, changed);
     else
         request_give_order(request);
 }
@@ -75,8 +75,8 @@ static void on_hashed(Request *request, const LinkFrame *frame)
     request->child_waits = false; /* it ends when it has reported */
     request_set_state(request, REQUEST_PENDING);
     if (result < 0) {
-        request_refuse(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
-                       strerror(-result));
+        request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
+                            strerror(-result));
         return;
     }
     memcpy(request->approval_id, request->approval->id, sizeof request->approval_id);
@@ -260,20 +260,20 @@ void request_on_deadline(evutil_socket_t fd UNUSED, short what UNUSED, void *use
         /* fall through */
     case REQUEST_HASHING:
     case REQUEST_REOPENING:
-        request_refuse(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
-                       "the command could not be prepared within 15 s; nothing was run");
+        request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
+                            "the command could not be prepared within 15 s; nothing was run");
         return;
     case REQUEST_STARTING:
         request_end_in_executor(request, 0);
-        request_refuse(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
-                       "the command did not start within 15 s and was ended");
+        request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
+                            "the command did not start within 15 s and was ended");
         return;
     case REQUEST_PENDING:
         approvals_end(request->warden->approvals, TAKE_PTR(request->approval), APPROVAL_EXPIRED);
         (void)snprintf(text, sizeof text, "nobody answered within %s",
                        clock_format_duration(request->verdict.approval_timeout_ms, duration));
-        request_refuse(request, JOURNAL_EXPIRED, EXIT_DENIED, "denied", request->verdict.rule,
-                       text);
+        request_end_refused(request, JOURNAL_EXPIRED, EXIT_DENIED, "denied", request->verdict.rule,
+                            text);
         return;
     case REQUEST_RUNNING:
         request->timed_out = true;
@@ -371,8 +371,8 @@ void request_on_decision(Request *request, bool approve, char *approver, char *v
                   reason && *reason ? ": " : "", reason ? reason : "");
     _cleanup_free_ char *line = buffer_take_string(&text);
     request->verdict.action = POLICY_DENY;
-    request_refuse(request, JOURNAL_DECIDED, EXIT_DENIED, "denied", request->verdict.rule,
-                   line ? line : "denied by an operator");
+    request_end_refused(request, JOURNAL_DECIDED, EXIT_DENIED, "denied", request->verdict.rule,
+                        line ? line : "denied by an operator");
 }
 
 void request_kill(Request *request, const char *approver, const char *via)

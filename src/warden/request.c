@@ -183,8 +183,8 @@ void request_record_event(Request *request, JournalEvent event, const char *reas
 }
 
 /* The request does not run: the agent is told why, the journal too. */
-void request_refuse(Request *request, JournalEvent event, uint8_t exit_code, const char *what,
-                    const char *rule, const char *reason)
+void request_end_refused(Request *request, JournalEvent event, uint8_t exit_code, const char *what,
+                         const char *rule, const char *reason)
 {
     request_drop_child(request);
     _cleanup_free_ char *line = words_refusal(request, what, rule, reason);
@@ -243,8 +243,8 @@ void request_give_order(Request *request)
 
     run_order_encode(&payload, &order);
     if (payload.error < 0) {
-        request_refuse(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
-                       "the environment has too many entries; nothing was run");
+        request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
+                            "the environment has too many entries; nothing was run");
     } else {
         request_set_state(request, REQUEST_STARTING);
         request_set_deadline(request, STEP_TIME_MAX_MS);
@@ -267,27 +267,28 @@ void request_refuse_failure(Request *request)
 
     switch (request->failure) {
     case EXEC_FAILURE_NOT_FOUND:
-        request_refuse(request, JOURNAL_REFUSED, EXIT_NOT_FOUND, "command not found", NULL, NULL);
+        request_end_refused(request, JOURNAL_REFUSED, EXIT_NOT_FOUND, "command not found", NULL,
+                            NULL);
         return;
     case EXEC_FAILURE_NOT_RUNNABLE:
     case EXEC_FAILURE_CWD:
-        request_refuse(request, JOURNAL_REFUSED, EXIT_DENIED, "cannot run", NULL, text);
+        request_end_refused(request, JOURNAL_REFUSED, EXIT_DENIED, "cannot run", NULL, text);
         return;
     case EXEC_FAILURE_DRIFT:
-        request_refuse(request, JOURNAL_DRIFT, EXIT_DENIED, "denied", NULL, text);
+        request_end_refused(request, JOURNAL_DRIFT, EXIT_DENIED, "denied", NULL, text);
         return;
     case EXEC_FAILURE_IDENTITY:
     case EXEC_FAILURE_BROKEN:
     case EXEC_FAILURE_MAX_:
     default:
-        request_refuse(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "refused", NULL, text);
+        request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "refused", NULL, text);
     }
 }
 
 void request_refuse_killed(Request *request)
 {
-    request_refuse(request, JOURNAL_KILLED, EXIT_DENIED, "denied", NULL,
-                   "an operator ended everything in this jail");
+    request_end_refused(request, JOURNAL_KILLED, EXIT_DENIED, "denied", NULL,
+                        "an operator ended everything in this jail");
 }
 
 /* The admission record is written (or cannot be). */
@@ -306,7 +307,7 @@ static void on_recorded(int result, void *userdata)
                        "the journal cannot be written (%s), so nothing was run; try again when the "
                        "operator has mended it",
                        strerror(-result));
-        request_refuse(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL, reason);
+        request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL, reason);
     } else if (request->killed) {
         request_refuse_killed(request);
     } else if (request->cancelled) {
@@ -368,8 +369,8 @@ static void ask(Request *request)
     Jail *jail = request->jail;
 
     if (jail->n_pending >= jail->pending_max) {
-        request_refuse(request, JOURNAL_DENIED, EXIT_DENIED, "denied", request->verdict.rule,
-                       "too many requests of this jail wait for a human already; retry later");
+        request_end_refused(request, JOURNAL_DENIED, EXIT_DENIED, "denied", request->verdict.rule,
+                            "too many requests of this jail wait for a human already; retry later");
         return;
     }
     request->asked = true;
@@ -395,8 +396,8 @@ static void judge(Request *request)
 
     request->policy = policy_ref(request->warden->policy);
     if (scrub(request) < 0) {
-        request_refuse(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
-                       "out of memory");
+        request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
+                            "out of memory");
         return;
     }
     query.env = request->env;
@@ -405,19 +406,20 @@ static void judge(Request *request)
 
     const PolicyVerdict *verdict = &request->verdict;
     if (verdict->action == POLICY_DENY)
-        request_refuse(request, JOURNAL_DENIED, EXIT_DENIED, "denied", verdict->rule,
-                       verdict->reason);
+        request_end_refused(request, JOURNAL_DENIED, EXIT_DENIED, "denied", verdict->rule,
+                            verdict->reason);
     else if (verdict->executor == POLICY_EXECUTOR_MIRROR ||
              verdict->executor == POLICY_EXECUTOR_GHOST)
-        request_refuse(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "refused", verdict->rule,
-                       verdict->executor == POLICY_EXECUTOR_GHOST
-                           ? "this version of Clawrden has no ghost executor; nothing was run"
-                           : "this version of Clawrden has no mirror executor; nothing was run");
+        request_end_refused(
+            request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "refused", verdict->rule,
+            verdict->executor == POLICY_EXECUTOR_GHOST
+                ? "this version of Clawrden has no ghost executor; nothing was run"
+                : "this version of Clawrden has no mirror executor; nothing was run");
     else if (request->warden->context->dry_run)
-        request_refuse(request, JOURNAL_DENIED, EXIT_DENIED,
-                       verdict->action == POLICY_ASK ? "dry run, would ask"
-                                                     : "dry run, would allow",
-                       verdict->rule, "the warden runs with --dry-run: nothing is executed");
+        request_end_refused(request, JOURNAL_DENIED, EXIT_DENIED,
+                            verdict->action == POLICY_ASK ? "dry run, would ask"
+                                                          : "dry run, would allow",
+                            verdict->rule, "the warden runs with --dry-run: nothing is executed");
     else if (verdict->action == POLICY_ASK)
         ask(request);
     else
@@ -438,11 +440,11 @@ void request_proceed(Request *request)
     else if (request->failure != 0)
         request_refuse_failure(request);
     else if (request->jail->paused)
-        request_refuse(request, JOURNAL_DENIED, EXIT_DENIED, "denied", NULL,
-                       "an operator has stopped this jail; nothing runs until it is resumed");
+        request_end_refused(request, JOURNAL_DENIED, EXIT_DENIED, "denied", NULL,
+                            "an operator has stopped this jail; nothing runs until it is resumed");
     else if (!request->warden->policy)
-        request_refuse(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
-                       "no policy is loaded");
+        request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
+                            "no policy is loaded");
     else
         judge(request);
 }
@@ -493,8 +495,8 @@ void request_on_words(Jail *jail, LinkFrame *frame)
     if (!take_words(request, blob, size)) {
         free(request->message);
         request->message = NULL;
-        request_refuse(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "refused: malformed request",
-                       NULL, NULL);
+        request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED,
+                            "refused: malformed request", NULL, NULL);
         return;
     }
     request_proceed(request);

@@ -35,8 +35,8 @@ void request_admit(Request *request);      /* write the admission record */
 void request_give_order(Request *request); /* run it */
 
 /* Ends; the request is void afterwards. */
-void request_refuse(Request *request, JournalEvent event, uint8_t exit_code, const char *what,
-                    const char *rule, const char *reason);
+void request_end_refused(Request *request, JournalEvent event, uint8_t exit_code, const char *what,
+                         const char *rule, const char *reason);
 void request_refuse_failure(Request *request); /* the executor could not */
 void request_refuse_killed(Request *request);
 void request_cancel(Request *request, const char *reason); /* nobody is there to be told */

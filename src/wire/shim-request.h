@@ -31,7 +31,7 @@ typedef enum ShimProblem {
     SHIM_BAD_VERSION,
     SHIM_BAD_FLAGS,
     SHIM_TOO_LARGE,
-    SHIM_BAD_COUNT, /* argc is 0, or a size is smaller than its count */
+    SHIM_BAD_COUNT,   /* argc is 0, or a size is smaller than its count */
     SHIM_BAD_STRINGS, /* the strings do not fill the body exactly */
 } ShimProblem;
 
