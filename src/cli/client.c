@@ -73,7 +73,8 @@ static bool is_loopback(const char *url)
     static const char *const hosts[] = {"http://127.0.0.1", "http://localhost", "http://[::1]"};
     for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
         size_t size = strlen(hosts[i]);
-        if (strncasecmp(url, hosts[i], size) == 0 && strchr(":/", url[size]))
+        /* "http://localhost:x@elsewhere/" is elsewhere. */
+        if (strncasecmp(url, hosts[i], size) == 0 && strchr(":/", url[size]) && !strchr(url, '@'))
             return true;
     }
     return false;

@@ -200,7 +200,7 @@ static json_t *verdict_json(const Trial *trial, const PolicyVerdict *verdict)
 static void put_verdict(Buffer *out, const PolicyVerdict *verdict)
 {
     buffer_puts(out, policy_action_name(verdict->action));
-    buffer_puts(out, "\nrule ");
+    buffer_puts(out, "\nby ");
     text_display(out, verdict->rule, strlen(verdict->rule), 0);
     if (verdict->line > 0)
         buffer_printf(out, " (line %u)", verdict->line);

@@ -136,8 +136,9 @@ static int check_main(Cli *cli, int argc, char **argv)
     } else if (policy) {
         (void)printf("%s: ok, %zu rules, %zu warnings\n", path, policy_n_rules(policy),
                      problems.n_items);
-    } else {
-        (void)printf("%s: %zu mistakes; it would not be loaded\n", path, problems.n_errors);
+    } else if (problems.n_errors > 0) {
+        (void)printf("%s: %zu mistake%s; it would not be loaded\n", path, problems.n_errors,
+                     problems.n_errors == 1 ? "" : "s");
     }
     return policy ? CLI_DONE : CLI_REFUSED;
 }
