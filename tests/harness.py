@@ -297,7 +297,7 @@ class Warden:
         return self.process.pid
 
     def processes(self):
-        """{role: pid} of the parent and its children; a door's role is "door:JAIL" (cut to fit)."""
+        """{role: pid} of the parent and its children; a door's role is "door/JAIL" (cut to fit)."""
         found = {"parent": self.pid}
         for child in children(self.pid):
             name = comm(child)
@@ -308,7 +308,7 @@ class Warden:
     def process_of(self, role):
         """The pid of a role, once it is there."""
         return wait_for(lambda: next((pid for name, pid in self.processes().items()
-                                      if name == role or name.startswith(role + ":")), None),
+                                      if name == role or name.startswith(role + "/")), None),
                         what=f"the process {role}")
 
     def notice(self):
@@ -431,11 +431,11 @@ class Warden:
               **more):
         """Starts a command through its shim; `direct` as `clawrden-shim COMMAND …`."""
         if direct or "/" in os.fsdecode(command):
-            line = [program("clawrden-shim"), command]
+            executable, line = program("clawrden-shim"), ["clawrden-shim", command]
         else:
-            line = [self.stand_in(command)]
+            executable, line = self.stand_in(command), [command]  # as a shell does it
         process = subprocess.Popen(
-            [*line, *arguments], cwd=cwd or self.work, env=self.shim_env(jail, env), stdin=stdin,
+            [*line, *arguments], executable=executable, cwd=cwd or self.work, env=self.shim_env(jail, env), stdin=stdin,
             stdout=stdout, stderr=stderr, bufsize=0, **{**as_user(uid), **more})
         self.started.append(process)
         return process

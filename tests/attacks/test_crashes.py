@@ -32,7 +32,7 @@ def kill(warden, role):
 
     def replaced():
         roles = warden.processes()
-        return any((name == role or name.startswith(role + ":")) and other != pid
+        return any((name == role or name.startswith(role + "/")) and other != pid
                    for name, other in roles.items())
 
     wait_for(replaced, what=f"a new {role}")

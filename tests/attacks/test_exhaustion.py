@@ -63,7 +63,7 @@ def test_silent_connections(make_warden):
     pid = in_background(connect_silently, warden.socket_path("flood"), 3000, 4)
     time.sleep(1)
     calm_works(warden)
-    door = next(pid for role, pid in warden.processes().items() if role.startswith("door:flo"))
+    door = next(pid for role, pid in warden.processes().items() if role.startswith("door/flo"))
     assert len(os.listdir(f"/proc/{door}/fd")) < 150
     os.waitpid(pid, 0)
     wait_for(lambda: warden.shim("true", jail="flood").code == 0, 30, "the jail works again")
@@ -140,7 +140,7 @@ def test_large_requests_are_limited(make_warden):
     most = 0
     while time.monotonic() < end:
         for role, process in warden.processes().items():
-            if role.startswith("door:flo"):
+            if role.startswith("door/flo"):
                 most = max(most, resident(process))
         calm_works(warden, 1)
     assert most < 200 * 1024 * 1024

@@ -47,7 +47,7 @@ def test_deny_tells_the_agent_why(make_warden):
 def test_expiry_denies(make_warden):
     warden = make_warden(ask("touch"), approval_timeout="1s")
     result = warden.shim("touch", "mark")
-    assert result.code == 126 and "expired" in result.stderr
+    assert result.code == 126 and "nobody answered within 1s" in result.stderr
     assert 0.9 < result.seconds < 10
     assert not os.path.exists(os.path.join(warden.work, "mark"))
     assert warden.recorded(event="expired")

@@ -23,7 +23,7 @@ def run_warden(*arguments, timeout=20, env=None, uid=None):
 @quick
 def test_processes_and_their_users(make_warden):
     warden = make_warden(allow("true"))
-    roles = {role.split(":")[0]: pid for role, pid in warden.processes().items()}
+    roles = {role.split("/")[0]: pid for role, pid in warden.processes().items()}
     assert set(roles) == {"parent", "door", "warden", "executor", "api"}, warden.processes()
 
     def status(pid):
@@ -49,7 +49,7 @@ def test_processes_and_their_users(make_warden):
 def test_processes_are_confined_by_the_kernel(make_warden):
     warden = make_warden(allow("true"))
     for role, pid in warden.processes().items():
-        if role.split(":")[0] in ("door", "warden", "api"):
+        if role.split("/")[0] in ("door", "warden", "api"):
             with open(f"/proc/{pid}/status") as file:
                 assert "Seccomp:\t2" in file.read(), role
 
@@ -160,7 +160,7 @@ def test_bad_arguments(arguments, tmp_path):
                    "--api-socket", str(tmp_path / "run" / "api" / "api.sock")]
     result = run_warden(*directories, *arguments)
     assert result.returncode == 2, result
-    assert result.stderr.startswith(b"clawrden-warden") and result.stderr.strip(), result
+    assert b"clawrden-warden: " in result.stderr, result
 
 
 @pytest.mark.root
