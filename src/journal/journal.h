@@ -117,7 +117,8 @@ int journal_append(Journal *journal, const JournalRecord *record, bool durable, 
 /* Writes nothing, and tells `done` when all that was appended before is on disk. */
 int journal_sync(Journal *journal, JournalDone done, void *userdata);
 
-/* Readable when answers wait or a deadline has passed; call journal_dispatch() then. It is an
+/* Readable when answers wait, a deadline has passed or a new segment is wanted; call
+ * journal_dispatch() then, and ask journal_wants_segment() after it. It is an
  * epoll descriptor: poll it, never read it. */
 int journal_fd(const Journal *journal);
 void journal_dispatch(Journal *journal);

@@ -15,6 +15,7 @@
 #define HASH_OPEN ",\"hash\":\""
 #define LINE_CLOSE "\"}"
 #define SEGMENT_MARK ",\"segment\":true"
+#define SEQ_MAX ((uint64_t)INT64_MAX)
 #define SIZE_OF(literal) (sizeof(literal) - 1)
 
 /* The fixed end of a line: ,"prev":"HEX","hash":"HEX"} */
@@ -174,7 +175,8 @@ void journal_line_put(Buffer *lines, JournalHead *head, const char *body, size_t
     *head = (JournalHead){.seq = seq, .hash = hash};
 }
 
-/* Decimal digits without leading zeros up to `end`; 0 when there is no such number. */
+/* Decimal digits without leading zeros; 0 when there is no such number, or none that every JSON
+ * reader can hold. */
 static uint64_t parse_seq(const char *text, size_t size, size_t *ret_used)
 {
     uint64_t value = 0;
@@ -184,7 +186,7 @@ static uint64_t parse_seq(const char *text, size_t size, size_t *ret_used)
         return 0;
     for (; used < size && text[used] >= '0' && text[used] <= '9'; used++) {
         uint64_t digit = (uint64_t)(text[used] - '0');
-        if (value > (UINT64_MAX - digit) / 10)
+        if (value > (SEQ_MAX - digit) / 10)
             return 0;
         value = value * 10 + digit;
     }

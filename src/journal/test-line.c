@@ -170,15 +170,16 @@ static void test_seq_at_the_start(void **state)
     assert_int_equal(journal_line_seq("{\"seq\":12", 9), 0);
     assert_int_equal(journal_line_seq("{\"seq\":012,", 11), 0);
     assert_int_equal(journal_line_seq("{\"seq\":-1,", 10), 0);
-    assert_int_equal(journal_line_seq("{\"seq\":18446744073709551615,", 28), UINT64_MAX);
-    assert_int_equal(journal_line_seq("{\"seq\":18446744073709551616,", 28), 0);
+    assert_int_equal(journal_line_seq("{\"seq\":9223372036854775807,", 27), INT64_MAX);
+    assert_int_equal(journal_line_seq("{\"seq\":9223372036854775808,", 27), 0);
+    assert_int_equal(journal_line_seq("{\"seq\":99999999999999999999,", 28), 0);
     assert_int_equal(journal_line_seq("", 0), 0);
 }
 
 static void test_head_text(void **state)
 {
     char text[JOURNAL_HEAD_TEXT_MAX];
-    JournalHead head = {.seq = UINT64_MAX, .hash = {{0xde, 0xad}}}, read = {0};
+    JournalHead head = {.seq = INT64_MAX, .hash = {{0xde, 0xad}}}, read = {0};
 
     (void)state;
     assert_ptr_equal(journal_head_format(&head, text), text);

@@ -73,14 +73,22 @@ static bool is_of_the_disk(int error)
            error == -EAGAIN || error == -EINTR;
 }
 
-/* A failure: said in the health, tried again after a while. */
+static void wake_loop(Journal *journal)
+{
+    (void)eventfd_write(journal->answer_fd, 1);
+}
+
+/* A failure: said in the health, tried again after a while. The loop is told when a new segment is
+ * wanted, because it may wait for no record. */
 static void fail(Journal *journal, int error, bool wants_segment)
 {
     pthread_mutex_lock(&journal->lock);
+    bool wake = wants_segment && !journal->wants_segment;
     journal->health = error;
-    if (wants_segment)
-        journal->wants_segment = true;
+    journal->wants_segment |= wants_segment;
     pthread_mutex_unlock(&journal->lock);
+    if (wake)
+        wake_loop(journal);
     journal->writer.retry_ns = clock_monotonic_ns() + RETRY_NS;
 }
 
@@ -183,11 +191,6 @@ static bool settle_unsynced(Journal *journal, EntryList *unsynced, int error)
     entries_move(&copies, &journal->writer.backlog);
     journal->writer.backlog = copies;
     return wake;
-}
-
-static void wake_loop(Journal *journal)
-{
-    (void)eventfd_write(journal->answer_fd, 1);
 }
 
 /* Takes the entries that end within `size` bytes of the batch off the backlog, and the head with
