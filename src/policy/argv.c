@@ -17,9 +17,17 @@ typedef struct Scope {
     const ArgvMatch *match;
     bool strict;
     size_t start;
-    OptionSet set;
+    size_t boundary;   /* words before this one are read as `globals` says */
+    OptionSet globals; /* before the subcommand */
+    OptionSet set;     /* behind it */
     Buffer *why;
 } Scope;
+
+static void scope_read(const Scope *scope, size_t at, bool ended, Word *word)
+{
+    const OptionSet *set = at < scope->boundary ? &scope->globals : &scope->set;
+    word_read(set, scope->judging->args, scope->judging->n_args, at, ended, word);
+}
 
 static void put_patterns(Buffer *why, const ArgPatterns *patterns)
 {
@@ -91,18 +99,20 @@ static bool only_holds(Scope *scope, const char **ret_offender)
 {
     Judging *judging = scope->judging;
     const ArgPatterns *only = &scope->match->only;
+    size_t operands = 0;
     bool ended = false;
     Word word;
 
     for (size_t at = scope->start; at < judging->n_args; at = word.next) {
-        word_read(&scope->set, judging->args, judging->n_args, at, ended, &word);
+        scope_read(scope, at, ended, &word);
         *ret_offender = word.text;
         if (!judging_charge(judging, 1))
             return false;
         if (word.kind == WORD_END) {
             ended = true;
         } else if (word.kind == WORD_OPERAND) {
-            if (!operand_matches(judging, word.text, only))
+            if (!operand_matches(judging, word.text, only) ||
+                (scope->match->has_operands && ++operands > scope->match->operands))
                 return false;
         } else if (!(word.known && word_is_covered(judging, &word, only))) {
             if (!word_is_stated(judging, &word, only))
@@ -121,7 +131,7 @@ static bool surely_occurs(Scope *scope, const ArgPattern *pattern)
     Word word;
 
     for (size_t at = scope->start; at < judging->n_args; at = word.next) {
-        word_read(&scope->set, judging->args, judging->n_args, at, ended, &word);
+        scope_read(scope, at, ended, &word);
         if (!judging_charge(judging, 1))
             return false;
         ended |= word.kind == WORD_END;
@@ -162,9 +172,14 @@ static bool could_occur(Scope *scope, const ArgPattern *pattern)
 {
     Judging *judging = scope->judging;
 
-    if (pattern->name)
+    if (pattern->name) {
+        /* The subcommand's options are looked for everywhere: the boundary may be a guess. */
         return option_could_occur(judging, &scope->set, pattern, judging->args, judging->n_args,
-                                  scope->start);
+                                  scope->start) ||
+               (scope->boundary > scope->start &&
+                option_could_occur(judging, &scope->globals, pattern, judging->args,
+                                   scope->boundary, scope->start));
+    }
     for (size_t i = scope->start; i < judging->n_args; i++) {
         if (judging_match(judging, &pattern->whole, judging->args[i]))
             return true;
@@ -248,7 +263,7 @@ static bool position_holds(Scope *scope)
     Word word;
 
     for (size_t at = scope->start; at < judging->n_args; at = word.next) {
-        word_read(&scope->set, judging->args, judging->n_args, at, ended, &word);
+        scope_read(scope, at, ended, &word);
         if (!judging_charge(judging, 1))
             return false;
         if (word.kind == WORD_END) {
@@ -271,17 +286,9 @@ static bool position_holds(Scope *scope)
     return false;
 }
 
-static bool scope_holds(Judging *judging, const Rule *rule, const ArgvMatch *match, bool strict,
-                        size_t start, const Subcommand *subcommand, Buffer *why)
+static bool scope_holds(Scope *scope)
 {
-    Scope scope = {.judging = judging,
-                   .match = match,
-                   .strict = strict,
-                   .start = start,
-                   .set = option_set(judging, rule, subcommand),
-                   .why = why};
-
-    return match->position > 0 ? position_holds(&scope) : lists_hold(&scope);
+    return scope->match->position > 0 ? position_holds(scope) : lists_hold(scope);
 }
 
 /* Strict: the index behind the words of `after`, or 0 when they do not surely stand there. Options
@@ -338,9 +345,12 @@ static bool generous_after_holds(Judging *judging, const Rule *rule, const ArgvM
     const Tool *tool = judging_tool(judging);
     const OptionSet set = option_set(judging, rule, NULL);
     const Subcommand *subcommand = tool_subcommand(tool, after->words[0], strlen(after->words[0]));
+    Scope scope = {.judging = judging,
+                   .match = match,
+                   .set = option_set(judging, rule, subcommand),
+                   .why = why};
     const size_t begun = why ? why->size : 0;
     bool certain = true;
-    size_t behind;
     Word word;
 
     for (size_t at = 0; at < judging->n_args; at = word.next) {
@@ -349,8 +359,7 @@ static bool generous_after_holds(Judging *judging, const Rule *rule, const ArgvM
             return false;
         if (!certain || word.kind == WORD_OPERAND) {
             word.next = at + 1;
-            if (could_be_after(judging, tool, after, at, &behind) &&
-                scope_holds(judging, rule, match, false, behind, subcommand, why))
+            if (could_be_after(judging, tool, after, at, &scope.start) && scope_holds(&scope))
                 return true;
             if (certain || (why && why->size > begun)) /* one reason is enough */
                 return false;
@@ -368,37 +377,47 @@ static bool after_holds(Judging *judging, const Rule *rule, const ArgvMatch *mat
     if (!strict)
         return generous_after_holds(judging, rule, match, after, why);
     const OptionSet set = option_set(judging, rule, NULL);
-    size_t start = surely_after(judging, &set, match, after);
-    return start > 0 && scope_holds(judging, rule, match, true, start,
-                                    tool_subcommand(judging_tool(judging), after->words[0],
-                                                    strlen(after->words[0])),
-                                    why);
+    const Subcommand *subcommand =
+        tool_subcommand(judging_tool(judging), after->words[0], strlen(after->words[0]));
+    Scope scope = {.judging = judging,
+                   .match = match,
+                   .strict = true,
+                   .start = surely_after(judging, &set, match, after),
+                   .set = option_set(judging, rule, subcommand),
+                   .why = why};
+    return scope.start > 0 && scope_holds(&scope);
 }
 
-/* The subcommand that is really called, as far as it can be told. */
-static const Subcommand *called_subcommand(Judging *judging, const Rule *rule)
+/* The whole command line: if the tool has subcommands, up to the called one with the tool's own
+ * options and from there on with those of the subcommand, as far as it can be told. */
+static bool whole_holds(Judging *judging, const Rule *rule, const ArgvMatch *match, bool strict,
+                        Buffer *why)
 {
     const Tool *tool = judging_tool(judging);
-    const OptionSet set = option_set(judging, rule, NULL);
+    Scope scope = {.judging = judging, .match = match, .strict = strict, .why = why};
     Word word;
 
-    if (!tool || tool->n_subcommands == 0)
-        return NULL;
-    for (size_t at = 0; at < judging->n_args; at = word.next) {
-        word_read(&set, judging->args, judging->n_args, at, false, &word);
-        if (word.kind == WORD_OPERAND)
-            return tool_subcommand(tool, word.text, strlen(word.text));
+    scope.globals = scope.set = option_set(judging, rule, NULL);
+    for (size_t at = 0; tool && tool->n_subcommands > 0 && at < judging->n_args; at = word.next) {
+        word_read(&scope.globals, judging->args, judging->n_args, at, false, &word);
+        if (word.kind == WORD_OPERAND) {
+            const Subcommand none = {.names = ""};
+            const Subcommand *called = tool_subcommand(tool, word.text, strlen(word.text));
+            scope.boundary = at;
+            scope.set = option_set(judging, rule, called ? called : &none);
+            break;
+        }
         if (!judging_charge(judging, 1))
-            return NULL;
+            return false;
     }
-    return NULL;
+    return scope_holds(&scope);
 }
 
 bool argv_matches(Judging *judging, const Rule *rule, const ArgvMatch *match, bool strict,
                   Buffer *why)
 {
     if (match->n_after == 0)
-        return scope_holds(judging, rule, match, strict, 0, called_subcommand(judging, rule), why);
+        return whole_holds(judging, rule, match, strict, why);
     size_t begun = why ? why->size : 0;
     for (size_t i = 0; i < match->n_after; i++) {
         if (after_holds(judging, rule, match, strict, &match->after[i], why))

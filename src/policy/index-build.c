@@ -102,8 +102,10 @@ static bool patterns_choice(const ArgPatterns *patterns, Choice *choice)
  * query comes (a link may hide it), so the names of all of them are keys. */
 static void choose_other_names(Choice *choice, bool *usable, const char *word)
 {
-    for (size_t t = 0; t < n_tool_table && *usable; t++) {
-        const Subcommand *subcommand = tool_subcommand(&tool_table[t], word, strlen(word));
+    const Tool *tool;
+
+    for (size_t t = 0; (tool = tool_at(t)) != NULL && *usable; t++) {
+        const Subcommand *subcommand = tool_subcommand(tool, word, strlen(word));
         for (const char *name = subcommand ? subcommand->names : ""; *name && *usable;) {
             size_t size = strcspn(name, " ");
             choose_word(choice, usable, name, strcspn(name, " +"));

@@ -73,6 +73,8 @@ typedef struct ArgvMatch {
     AfterWords *after; /* any of these; none: the matcher sees all arguments */
     size_t n_after;
     size_t position; /* 0: not given */
+    bool has_operands;
+    size_t operands; /* with `only`: at most so many arguments that are no options */
 } ArgvMatch;
 
 /* "NAME", "NAME=glob" or "!NAME". */

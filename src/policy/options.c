@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "policy/option-tables.h"
+
 bool words_have(const char *words, const char *word, size_t size)
 {
     while (*words) {
@@ -17,14 +19,49 @@ bool words_have(const char *words, const char *word, size_t size)
     return false;
 }
 
+const Tool *tool_at(size_t number)
+{
+    const struct {
+        const Tool *tools;
+        size_t n_tools;
+    } families[] = {
+        {&tool_git, 1},
+        {tools_coreutils, n_tools_coreutils},
+        {tools_text, n_tools_text},
+        {tools_packages, n_tools_packages},
+        {tools_system, n_tools_system},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+        if (number < families[i].n_tools)
+            return &families[i].tools[number];
+        number -= families[i].n_tools;
+    }
+    return NULL;
+}
+
+static const Tool *find_in(const Tool *tools, size_t n_tools, const char *name, size_t size)
+{
+    for (size_t i = 0; i < n_tools; i++)
+        if ((tools[i].name[0] == name[0] && strcmp(tools[i].name, name) == 0) ||
+            (tools[i].aliases && words_have(tools[i].aliases, name, size)))
+            return &tools[i];
+    return NULL;
+}
+
 const Tool *tool_find(const char *name)
 {
     size_t size = strlen(name);
+    const Tool *found = find_in(&tool_git, 1, name, size);
 
-    for (size_t i = 0; i < n_tool_table; i++)
-        if (words_have(tool_table[i].names, name, size))
-            return &tool_table[i];
-    return NULL;
+    if (!found)
+        found = find_in(tools_coreutils, n_tools_coreutils, name, size);
+    if (!found)
+        found = find_in(tools_text, n_tools_text, name, size);
+    if (!found)
+        found = find_in(tools_packages, n_tools_packages, name, size);
+    if (!found)
+        found = find_in(tools_system, n_tools_system, name, size);
+    return found;
 }
 
 const Subcommand *tool_subcommand(const Tool *tool, const char *word, size_t size)

@@ -8,7 +8,7 @@
  * - strictly (a rule that allows): only what the table knows for certain counts;
  * - generously (a rule that denies or asks): whatever could be the option counts.
  *
- * See words.h for both. The tables themselves are in option-tables.c.
+ * See words.h for both. The tables themselves are in the option-tables files.
  */
 #pragma once
 
@@ -47,7 +47,8 @@ typedef struct Subcommand {
 } Subcommand;
 
 typedef struct Tool {
-    const char *names; /* separated by a space */
+    const char *name;
+    const char *aliases; /* separated by a space, or NULL */
     ToolStyle style;
     OptionTable options; /* before the subcommand, if it has any; else all */
     bool anywhere;       /* those may also stand behind the subcommand */
@@ -76,5 +77,5 @@ typedef struct OptionSet {
 const Option *option_by_letter(const OptionSet *set, char letter);
 const Option *option_by_name(const OptionSet *set, const char *name, size_t size);
 
-extern const Tool tool_table[];
-extern const size_t n_tool_table;
+/* The N-th of all tables, or NULL behind the last. */
+const Tool *tool_at(size_t number);

@@ -87,13 +87,40 @@ static void read_pattern(Loader *loader, struct fy_node *item, void *object)
     patterns->n_items++;
 }
 
+/* An item may be a list itself (an alias of one): then all of its patterns are meant. */
+typedef struct PatternReading {
+    ArgPatterns *patterns;
+    size_t count;
+} PatternReading;
+
+static void count_pattern(Loader *loader, struct fy_node *item, void *object)
+{
+    PatternReading *reading = object;
+    reading->count += loader_count(loader, item, PATTERNS_MAX);
+}
+
+static void read_pattern_or_list(Loader *loader, struct fy_node *item, void *object)
+{
+    PatternReading *reading = object;
+    if (reading->patterns->n_items < reading->count)
+        loader_each(loader, item, reading->count - reading->patterns->n_items, read_pattern,
+                    reading->patterns);
+}
+
 static void read_patterns(Loader *loader, struct fy_node *value, ArgPatterns *patterns)
 {
     size_t count = loader_count(loader, value, PATTERNS_MAX);
+    PatternReading reading = {.patterns = patterns};
 
-    patterns->items = ARENA_NEW(loader_arena(loader), ArgPattern, count);
+    loader_each(loader, value, count, count_pattern, &reading);
+    if (reading.count > PATTERNS_MAX) {
+        loader_error(loader, value, "these are %zu patterns; at most %d are taken", reading.count,
+                     PATTERNS_MAX);
+        return;
+    }
+    patterns->items = ARENA_NEW(loader_arena(loader), ArgPattern, reading.count);
     if (patterns->items)
-        loader_each(loader, value, count, read_pattern, patterns);
+        loader_each(loader, value, count, read_pattern_or_list, &reading);
 }
 
 /* A list that must say something. */
@@ -191,12 +218,21 @@ static void read_position(Loader *loader, struct fy_node *value, void *object)
     ((ArgvMatch *)object)->position = (size_t)number;
 }
 
+static void read_operands(Loader *loader, struct fy_node *value, void *object)
+{
+    uint64_t number;
+    ArgvMatch *match = object;
+    match->has_operands = loader_number(loader, value, 1000000, &number);
+    if (match->has_operands)
+        match->operands = (size_t)number;
+}
+
 static void read_argv_mapping(Loader *loader, struct fy_node *node, ArgvMatch *match)
 {
     static const Field fields[] = {
         {"any", read_any},     {"all", read_all},         {"none", read_none},
         {"only", read_only},   {"after", read_after},     {"position", read_position},
-        {"at", read_position}, {"globals", read_globals},
+        {"at", read_position}, {"globals", read_globals}, {"operands", read_operands},
     };
     uint64_t seen = 0;
 
@@ -206,6 +242,8 @@ static void read_argv_mapping(Loader *loader, struct fy_node *node, ArgvMatch *m
         loader_error(loader, node, "argv says nothing; give any, all, none, only or after");
     if (match->has_globals && match->n_after == 0)
         loader_error(loader, node, "globals stand before a subcommand; give after, too");
+    if (match->has_operands && !match->has_only)
+        loader_error(loader, node, "operands limits how many arguments only may take; give only");
     if (match->position > 0 && !match->has_only &&
         match->any.n_items + match->all.n_items + match->none.n_items == 0)
         loader_error(loader, node, "position needs any, all, none or only");
