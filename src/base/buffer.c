@@ -217,7 +217,9 @@ const char *reader_blob(Reader *reader, size_t *ret_size)
 
 const char *reader_cstring(Reader *reader)
 {
-    const char *end = reader->failed ? NULL : memchr(reader->next, '\0', reader->left);
+    /* memchr(3) must not get the NULL of an empty input, not even with a size of 0. */
+    const char *end =
+        reader->failed || reader->left == 0 ? NULL : memchr(reader->next, '\0', reader->left);
     if (!end) {
         reader->failed = true;
         return "";

@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -45,6 +46,7 @@ int clock_parse_duration(const char *text, uint64_t *ret_ms)
 {
     uint64_t total = 0;
     const char *next = text;
+    bool bare = true; /* nothing but digits so far */
 
     if (!*next)
         return -EINVAL;
@@ -58,10 +60,11 @@ int clock_parse_duration(const char *text, uint64_t *ret_ms)
             if (number > CLOCK_DURATION_MAX_MS)
                 return -ERANGE;
         }
-        if (!*next && total == 0)
+        if (!*next && bare)
             unit = 1000;
         else if (!(unit = unit_of(next, &unit_size)))
             return -EINVAL;
+        bare = false;
         next += unit_size;
         total += number * unit;
         if (total > CLOCK_DURATION_MAX_MS)
@@ -105,25 +108,41 @@ const char *clock_format_time(uint64_t realtime_us, char *text)
     return text;
 }
 
+/* strptime(3) alone takes blanks, signs and short fields for numbers. */
+static bool has_shape(const char *text, const char *shape)
+{
+    for (; *shape; text++, shape++) {
+        if (*shape == '0' ? !isdigit((unsigned char)*text) : *text != *shape)
+            return false;
+    }
+    return true;
+}
+
 int clock_parse_time(const char *text, uint64_t *ret_us)
 {
     struct tm utc = {0};
     uint64_t fraction = 0, scale = 1000000;
-    const char *next = strptime(text, "%Y-%m-%dT%H:%M:%S", &utc);
 
+    if (!has_shape(text, "0000-00-00T00:00:00"))
+        return -EINVAL;
+    const char *next = strptime(text, "%Y-%m-%dT%H:%M:%S", &utc);
     if (!next)
         return -EINVAL;
     if (*next == '.') {
-        for (next++; isdigit((unsigned char)*next); next++) {
+        if (!isdigit((unsigned char)*++next))
+            return -EINVAL;
+        for (; isdigit((unsigned char)*next); next++) {
             scale /= 10;
             fraction += (uint64_t)(*next - '0') * scale;
         }
     }
     if (strcmp(next, "Z") != 0)
         return -EINVAL;
-    time_t seconds = timegm(&utc);
-    if (seconds < 0)
-        return -EINVAL;
-    *ret_us = (uint64_t)seconds * 1000000 + fraction;
+    int day = utc.tm_mday, second = utc.tm_sec;
+    utc.tm_sec = 0; /* a leap second must not look like the next day below */
+    time_t minute = timegm(&utc);
+    if (minute < 0 || utc.tm_mday != day)
+        return -EINVAL; /* before 1970, or a day that its month does not have */
+    *ret_us = ((uint64_t)minute + (uint64_t)second) * 1000000 + fraction;
     return 0;
 }

@@ -58,7 +58,8 @@ int pidref_kill(const PidRef *process, int signal_number)
 
 int pidref_verify(const PidRef *process)
 {
-    return pidref_kill(process, 0) == -ESRCH ? -ESRCH : 0;
+    int result = pidref_kill(process, 0);
+    return result == -EPERM ? 0 : result; /* there, but not ours to signal */
 }
 
 int pidref_fork(PidRef *ret, int cgroup_fd)

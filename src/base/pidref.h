@@ -26,7 +26,8 @@ static inline bool pidref_is_set(const PidRef *process)
 }
 /* 0, or -ESRCH when it has been reaped. */
 int pidref_kill(const PidRef *process, int signal_number);
-/* 0 when still there, -ESRCH when reaped: what was read from /proc/PID before this was its own. */
+/* 0 when still there, -ESRCH when reaped: what was read from /proc/PID before this was its own.
+ * -EBADF for an empty reference. */
 int pidref_verify(const PidRef *process);
 
 /* fork(2) with a pidfd (clone3, CLONE_PIDFD). Returns 1 in the parent, 0 in the child, -errno.

@@ -69,7 +69,8 @@ static bool is_deceptive(uint32_t c)
            (c >= 0x2028 && c <= 0x202f) || (c >= 0x205f && c <= 0x206f) || c == 0x2800 ||
            c == 0x3000 || c == 0x3164 || (c >= 0xe000 && c <= 0xf8ff) ||
            (c >= 0xfe00 && c <= 0xfe0f) || c == 0xfeff || c == 0xffa0 ||
-           (c >= 0xfff0 && c <= 0xfffb) || (c >= 0x1d173 && c <= 0x1d17a) || c >= 0xe0000;
+           (c >= 0xfff0 && c <= 0xfffb) || (c >= 0x13430 && c <= 0x1343f) ||
+           (c >= 0x1bca0 && c <= 0x1bca3) || (c >= 0x1d173 && c <= 0x1d17a) || c >= 0xe0000;
 }
 
 static void put_escape(Buffer *buffer, uint32_t c)
@@ -92,11 +93,12 @@ static void put_escape(Buffer *buffer, uint32_t c)
 /* Display form; within quotes the quote and the backslash are escaped as well. */
 static void display(Buffer *buffer, const char *text, size_t size, size_t most, bool quoted)
 {
-    size_t begun = buffer->size;
+    /* Not by `size`: an append may move what is unconsumed to the front. */
+    size_t begun = buffer_size(buffer);
 
     for (size_t at = 0; at < size;) {
         uint32_t codepoint;
-        if (most > 0 && buffer->size - begun >= most && size - at > 16) {
+        if (most > 0 && buffer_size(buffer) - begun >= most && size - at > 16) {
             buffer_printf(buffer, "…(+%zu bytes)", size - at);
             return;
         }
@@ -136,10 +138,10 @@ void text_display_argument(Buffer *buffer, const char *argument, size_t most)
 
 void text_display_argv(Buffer *buffer, const char *const *argv, size_t argc, size_t most)
 {
-    size_t begun = buffer->size;
+    size_t begun = buffer_size(buffer);
 
     for (size_t i = 0; i < argc; i++) {
-        size_t used = buffer->size - begun;
+        size_t used = buffer_size(buffer) - begun;
         if (most > 0 && used >= most) {
             buffer_printf(buffer, " …(+%zu arguments)", argc - i);
             return;
