@@ -83,7 +83,9 @@ static void on_ended(evutil_socket_t fd UNUSED, short what UNUSED, void *userdat
     if (waitid(P_PIDFD, (id_t)child->process.pidfd, &info, WEXITED | WNOHANG) < 0 ||
         info.si_pid == 0)
         return;
-    if (info.si_code != CLD_EXITED)
+    if (child->parent->stopping)
+        ; /* as asked */
+    else if (info.si_code != CLD_EXITED)
         log_warning("%s (pid %d) died of signal %d", child->role, child->process.pid,
                     info.si_status);
     else if (info.si_status != 0)

@@ -369,8 +369,8 @@ static void go_on_stopping(Parent *parent)
         (void)event_base_loopbreak(parent->loop);
     else if (!outer && warden)
         (void)child_send(warden, MESSAGE_STOP, NULL, -1);
-    else if (!outer && executor)
-        (void)child_send(executor, MESSAGE_STOP, NULL, -1);
+    else if (!outer && executor) /* it may have gone already, after the warden */
+        (void)link_send(executor->control, MESSAGE_STOP, 0, NULL, 0);
 }
 
 static void door_ended(Parent *parent, ServedJail *jail)

@@ -163,7 +163,7 @@ static void put_pending(Buffer *json, const Approval *approval)
     json_put_member(json, "command", request->name);
     words_argv(request, &argv);
     json_put_member_argv(json, "argv", argv.argv, argv.argc);
-    text_display_argv(&display, argv.argv, argv.argc, DISPLAY_MAX);
+    words_display(request, &display, DISPLAY_MAX);
     _cleanup_free_ char *shown = buffer_take_string(&display);
     json_put_member(json, "display", shown ? shown : "");
     redacted_argv_done(&argv);

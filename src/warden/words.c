@@ -89,8 +89,16 @@ void words_argv(const Request *request, RedactedArgv *ret)
 void words_display(const Request *request, Buffer *out, size_t most)
 {
     RedactedArgv argv;
+    size_t begun = buffer_size(out);
+
     words_argv(request, &argv);
-    text_display_argv(out, argv.argv, argv.argc, most);
+    /* argv[0] is whatever the caller made it; the command is what the shim stood in for. */
+    text_display_argument(out, request->name ? request->name : "?", most);
+    size_t used = buffer_size(out) - begun;
+    if (argv.argc > 1) {
+        buffer_put_u8(out, ' ');
+        text_display_argv(out, argv.argv + 1, argv.argc - 1, used < most ? most - used : most);
+    }
     redacted_argv_done(&argv);
 }
 
