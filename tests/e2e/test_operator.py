@@ -92,7 +92,7 @@ def test_policy_check_reports_every_mistake(tmp_path):
 @pytest.mark.parametrize("text", [
     "", "nonsense", "version: 2\n", "version: 1\nrules: 5\n", "version: 1\nrules:\n  - action: allow\n",
     "version: 1\nversion: 1\n", "version: 1\nrules: [\n", "\x00", "version: 1\nrules: *nowhere\n",
-    "version: 1\nrules:\n  - {command: ls, action: allow, argv: {any: ['re:(']}}\n",
+    "version: 1\nrules:\n  - {command: ls, action: allow, argv: {any: [{regex: '('}]}}\n",
     "version: 1\ndefault_action: allow\nallowed_paths: [relative/*]\n",
 ])
 def test_bad_policies_are_refused(tmp_path, text):
@@ -128,7 +128,7 @@ def policy_call(target, verb, *command):
     "tar -xf a --checkpoint-action=exec=sh", "git -c core.sshCommand=x fetch", "git push --force",
     "rm -rf /", "bash -c ls", "sh", "python3 -c pass", "node -e 1", "perl -e 1", "nohup rm x", "nice rm x",
     "timeout 5 rm x", "sudo ls", "chroot / ls", "ssh host", "curl http://x", "sed -i e f", "sed 1e f",
-    "awk BEGIN{system(\"id\")}", "git grep -O vi x", "sort --compress-program=sh", "ls --color=always; rm",
+    "awk BEGIN{system(\"id\")}", "git grep -O vi x", "sort --compress-program=sh", 
     "strace ls", "setsid ls", "git diff --ext-diff", "rg --pre sh x", "man -P sh ls", "vi", "less x",
     "git config alias.x !sh", "git rebase --exec sh", "zip a.zip f -T -TT sh", "rsync -e sh a b:",
 ])

@@ -226,7 +226,7 @@ def test_allowed_paths(make_warden):
     assert warden.shim("pwd").code == 0
     assert warden.shim("pwd", cwd=os.path.join(warden.work, "deep", "er")).code == 0
     result = warden.shim("pwd", cwd=outside)
-    assert result.code == 126 and "/usr" in result.stderr
+    assert result.code == 126 and "allowed_paths" in result.stderr
 
 
 def test_a_rule_may_name_a_user(make_warden):

@@ -7,14 +7,14 @@ import time
 
 import pytest
 
-from harness import PRISONER, allow, as_user, finish, wait_for
+from harness import PRISONER, allow, as_user, finish, is_alive, wait_for
 
 CATCH = ("import os, signal, sys, time\n"
          "def caught(number, frame):\n"
-         "    print('caught', number, flush=True)\n"
-         "    sys.exit(42)\n"
+         "    os.write(1, b'caught %d' % number + b'\\n')\n"
+         "    os._exit(42)\n"
          "signal.signal(int(sys.argv[1]), caught)\n"
-         "print('ready', flush=True)\n"
+         "os.write(1, b'ready\\n')\n"
          "time.sleep(60)\n")
 
 
@@ -55,7 +55,7 @@ def test_the_shim_is_killed(make_warden):
     assert os.path.exists(f"/proc/{pid}")
     process.kill()
     process.wait(5)
-    wait_for(lambda: not os.path.exists(f"/proc/{pid}"), what="the end of the command")
+    wait_for(lambda: not is_alive(pid), what="the end of the command")
     record = warden.recorded(event="cancelled") if warden.journal(event="cancelled") else \
         warden.recorded(event="ended")
     assert record
