@@ -1,5 +1,6 @@
 /*
- * The door's reply: one ack, or "pending", frames and a final ack; then frames until the exit.
+ * The door's reply: an ack (perhaps "pending", and then a final one), and frames until the exit.
+ * Ticks and messages may come at any time.
  *
  * Everything is read into one buffer that holds the largest frame, so a frame is dealt with when
  * it is whole and the usual reply (an ack, an exit) costs one or two reads. What the protocol does
@@ -25,6 +26,8 @@ typedef struct Inbox {
     char end; /* room for the NUL behind a message that fills the inbox */
 } Inbox;
 
+/* Says only what is certain: between the command's start and our hearing of it anything may have
+ * broken, so from the moment the request is out only the journal knows. */
 static _Noreturn void fail_by_phase(const Shim *shim, const char *what)
 {
     switch (shim->phase) {
@@ -32,10 +35,12 @@ static _Noreturn void fail_by_phase(const Shim *shim, const char *what)
         fail(shim, EXIT_WARDEN_FAILED, what,
              "; whether the command finished is recorded in its journal");
     case PHASE_PENDING:
-        fail(shim, EXIT_WARDEN_FAILED, what,
-             " while the request was waiting for approval; nothing was run");
-    case PHASE_SENDING:
+        fail(shim, EXIT_WARDEN_FAILED, what, " while the request was waiting for approval",
+             "; whether the command was run is recorded in its journal");
     case PHASE_WAITING:
+        fail(shim, EXIT_WARDEN_FAILED, what,
+             "; whether the command was run is recorded in its journal");
+    case PHASE_SENDING:
     case PHASE_REFUSED:
     default:
         fail(shim, EXIT_WARDEN_FAILED, what, "; nothing was run");
@@ -97,21 +102,32 @@ static _Noreturn void take_exit(const Shim *shim, const uint8_t *payload)
     die_by_signal(payload[1]);
 }
 
-/* May a frame of this type and length come now? */
-static bool is_permitted(const Shim *shim, uint8_t type, uint32_t length)
+/* May a frame of this type come now? */
+static bool is_permitted(const Shim *shim, uint8_t type)
 {
     switch (type) {
     case SHIM_FRAME_STDOUT:
     case SHIM_FRAME_STDERR:
-        return shim->phase == PHASE_RUNNING && length <= SHIM_FRAME_MAX;
+        return shim->phase == PHASE_RUNNING;
     case SHIM_FRAME_EXIT:
-        return (shim->phase == PHASE_RUNNING || shim->phase == PHASE_REFUSED) && length == 2;
+        return shim->phase == PHASE_RUNNING || shim->phase == PHASE_REFUSED;
     case SHIM_FRAME_MESSAGE:
-        return length <= SHIM_FRAME_MAX;
+    case SHIM_FRAME_TICK:
+        return shim->phase != PHASE_SENDING;
+    default:
+        return false;
+    }
+}
+
+static bool is_length_of(uint8_t type, uint32_t length)
+{
+    switch (type) {
+    case SHIM_FRAME_EXIT:
+        return length == 2;
     case SHIM_FRAME_TICK:
         return length == 0;
     default:
-        return false;
+        return length <= SHIM_FRAME_MAX;
     }
 }
 
@@ -134,34 +150,29 @@ static void take_frame(Shim *shim, uint8_t type, char *payload, uint32_t length)
     }
 }
 
-/* One byte that may be an ack. True when it was. */
+/* One byte that may be an ack: true when it was. No frame that is permitted before the final ack
+ * has a type that an ack could be mistaken for. */
 static bool take_ack(Shim *shim, uint8_t byte)
 {
-    switch (shim->phase) {
-    case PHASE_SENDING: /* an answer to half a request can only be a refusal */
-        if (byte != SHIM_ACK_DENIED)
-            fail_malformed(shim);
+    if (shim->phase == PHASE_REFUSED || shim->phase == PHASE_RUNNING)
+        return false;
+    switch (byte) {
+    case SHIM_ACK_ALLOWED: /* an answer to half a request can only be a refusal */
+        if (shim->phase == PHASE_SENDING)
+            return false;
+        shim->phase = PHASE_RUNNING;
+        return true;
+    case SHIM_ACK_DENIED:
         shim->phase = PHASE_REFUSED;
         return true;
-    case PHASE_WAITING:
-        if (byte == SHIM_ACK_PENDING) {
-            shim->phase = PHASE_PENDING;
-            return true;
-        }
-        if (byte != SHIM_ACK_ALLOWED && byte != SHIM_ACK_DENIED)
-            fail_malformed(shim);
-        break;
-    case PHASE_PENDING:
-        if (byte != SHIM_ACK_ALLOWED && byte != SHIM_ACK_DENIED)
+    case SHIM_ACK_PENDING:
+        if (shim->phase != PHASE_WAITING)
             return false;
-        break;
-    case PHASE_REFUSED:
-    case PHASE_RUNNING:
+        shim->phase = PHASE_PENDING;
+        return true;
     default:
         return false;
     }
-    shim->phase = byte == SHIM_ACK_ALLOWED ? PHASE_RUNNING : PHASE_REFUSED;
-    return true;
 }
 
 /* Deals with every whole thing in the inbox and keeps the rest at its start. */
@@ -175,11 +186,13 @@ static void take_all(Shim *shim, Inbox *inbox)
             at++;
             continue;
         }
+        if (!is_permitted(shim, bytes[0]))
+            fail_malformed(shim);
         if (inbox->size - at < SHIM_FRAME_HEADER_SIZE)
             break;
         uint32_t length = (uint32_t)bytes[1] | (uint32_t)bytes[2] << 8 | (uint32_t)bytes[3] << 16 |
                           (uint32_t)bytes[4] << 24;
-        if (!is_permitted(shim, bytes[0], length))
+        if (!is_length_of(bytes[0], length))
             fail_malformed(shim);
         if (inbox->size - at - SHIM_FRAME_HEADER_SIZE < length)
             break;

@@ -24,6 +24,7 @@ F_SIGNAL, F_WINDOW, F_MESSAGE, F_TICK = 7, 8, 9, 10
 REQUEST_MAX = 6 * 1024 * 1024
 
 NOTHING_RUN = b"; nothing was run\n"
+JOURNAL_KNOWS = b"; whether the command was run is recorded in its journal\n"
 IN_JOURNAL = b"; whether the command finished is recorded in its journal\n"
 
 

@@ -11,9 +11,10 @@ import time
 import pytest
 
 from fakedoor import (ALLOWED, DENIED, F_CANCEL, F_EXIT, F_MESSAGE, F_STDERR, F_STDIN, F_STDOUT,
-                      F_TICK, IN_JOURNAL, NOTHING_RUN, PENDING, SANITIZED, finish, state_of,
+                      F_TICK, IN_JOURNAL, JOURNAL_KNOWS, NOTHING_RUN, PENDING, SANITIZED, finish, state_of,
                       wait_until)
 
+WHILE_PENDING = b" while the request was waiting for approval"
 MALFORMED = b"clawrden: the warden answered with something that is not the shim's protocol"
 
 
@@ -80,6 +81,13 @@ def test_asked_and_refused(door, shims):
     shim = shims.start("git")
     door.request().ack(PENDING).message(b"a").ack(DENIED).message(b"b").tick().exit(126)
     assert finish(shim) == (126, b"", b"clawrden: a\nclawrden: b\n")
+
+
+def test_life_before_the_ack(door, shims):
+    """A warden that is slow to judge says so."""
+    shim = shims.start("git")
+    door.request().tick().message(b"judging").tick().ack(PENDING).tick().ack(ALLOWED).exit(1)
+    assert finish(shim) == (1, b"", b"clawrden: judging\n")
 
 
 def test_everything_in_one_piece(door, shims):
@@ -248,24 +256,23 @@ def frame(kind, payload=b"", size=None):
 
 
 @pytest.mark.parametrize("answer", [
-    b"\3", b"\xff", b"HTTP/1.1 400 Bad Request\r\n",
-    frame(F_MESSAGE, b"too early"), frame(F_TICK),
+    b"\3", b"\xff", b"HTTP/1.1 400 Bad Request\r\n", frame(F_EXIT, b"\0\0"), frame(F_TICK, b"x"),
+    frame(F_MESSAGE, size=65537),
 ])
 def test_nonsense_instead_of_an_ack(door, shims, answer):
     shim = shims.start("git")
     door.request().send(answer)
-    assert finish(shim) == (125, b"", MALFORMED + NOTHING_RUN)
+    assert finish(shim) == (125, b"", MALFORMED + JOURNAL_KNOWS)
 
 
 @pytest.mark.parametrize("answer", [
-    b"\2", b"\3", b"\xff", frame(F_EXIT, b"\0\0"), frame(F_TICK, b"x"),
+    b"\2", b"\3", b"\xff", frame(F_EXIT, b"\0\0"), frame(F_TICK, b"x"), frame(F_STDERR, b"x"),
     frame(F_MESSAGE, size=65537), frame(F_MESSAGE, size=0xFFFFFFFF),
 ])
 def test_nonsense_while_pending(door, shims, answer):
     shim = shims.start("git")
-    door.request().ack(PENDING).send(answer + b"\0\0\0\0")
-    assert finish(shim) == (125, b"", MALFORMED + b" while the request was waiting for approval" +
-                            NOTHING_RUN)
+    door.request().ack(PENDING).send(answer)
+    assert finish(shim) == (125, b"", MALFORMED + WHILE_PENDING + JOURNAL_KNOWS)
 
 
 @pytest.mark.parametrize("answer", [frame(F_STDOUT, b"x"), frame(F_STDERR, b"x"), b"\0\0\0\0\0"])
@@ -276,7 +283,7 @@ def test_nonsense_after_a_refusal(door, shims, answer):
 
 
 @pytest.mark.parametrize("answer", [
-    b"\0\0\0\0\0", b"\xff\0\0\0\0", frame(F_CANCEL), frame(F_STDIN, b"x"), frame(F_TICK, b"x"),
+    b"\0", b"\xff", frame(F_CANCEL), frame(F_STDIN, b"x"), frame(F_TICK, b"x"),
     frame(F_STDOUT, size=65537), frame(F_STDERR, size=0x80000000), frame(F_MESSAGE, size=65537),
     frame(F_EXIT), frame(F_EXIT, b"\0"), frame(F_EXIT, b"\0\0\0"), frame(F_EXIT, b"\2\1"),
     frame(F_EXIT, b"\1\0"), frame(F_EXIT, b"\1\x41"), frame(F_EXIT, size=0xFFFFFFFF),
@@ -290,9 +297,10 @@ def test_nonsense_while_running(door, shims, answer):
 CLOSED = b"clawrden: the warden closed the connection"
 SILENT = b"clawrden: the warden has gone silent"
 ENDINGS = [
-    (b"", NOTHING_RUN),
-    (b"\2", b" while the request was waiting for approval" + NOTHING_RUN),
-    (b"\2" + frame(F_TICK), b" while the request was waiting for approval" + NOTHING_RUN),
+    (b"", JOURNAL_KNOWS),
+    (frame(F_TICK), JOURNAL_KNOWS),
+    (b"\2", WHILE_PENDING + JOURNAL_KNOWS),
+    (b"\2" + frame(F_TICK), WHILE_PENDING + JOURNAL_KNOWS),
     (b"\1", NOTHING_RUN),
     (b"\0", IN_JOURNAL),
     (b"\0" + frame(F_TICK), IN_JOURNAL),
@@ -316,14 +324,16 @@ def test_silence(door, shims, answer, end):
     assert 0.8 < time.monotonic() - begun < (10 if SANITIZED else 3)
 
 
-@pytest.mark.parametrize("ack", [ALLOWED, PENDING])
+@pytest.mark.parametrize("ack", [ALLOWED, PENDING, None])
 def test_ticks_are_life(door, shims, ack):
     shim = shims.start("git", hasty=True)
-    visit = door.request().ack(ack)
+    visit = door.request()
+    if ack is not None:
+        visit.ack(ack)
     for _ in range(8):
         time.sleep(0.4)
         visit.tick()
-    if ack == PENDING:
+    if ack != ALLOWED:
         visit.ack(ALLOWED)
     visit.exit(3)
     assert finish(shim) == (3, b"", b"")
