@@ -189,7 +189,79 @@ static bool judge_writable(const File *file)
     return false;
 }
 
+/* Appends a component to a resolved directory path; ".." and "." have been dealt with. */
+static bool append(char path[static PATH_MAX], const char *component, size_t size)
+{
+    size_t used = strlen(path);
+    if (used > 1)
+        path[used++] = '/';
+    if (used + size >= PATH_MAX)
+        return false;
+    memcpy(path + used, component, size);
+    path[used + size] = '\0';
+    return true;
+}
+
+/* The text of a symbolic link followed by what comes after it. */
+static bool follow(const char *link, char rest[static PATH_MAX])
+{
+    char target[PATH_MAX];
+    ssize_t size = readlink(link, target, sizeof target);
+    size_t left = strlen(rest);
+
+    if (size <= 0 || (size_t)size + 1 + left >= sizeof target)
+        return false;
+    memmove(rest + size + 1, rest, left + 1);
+    memcpy(rest, target, (size_t)size);
+    rest[size] = '/';
+    return true;
+}
+
+/* Could somebody with our rights make the path by which the file was found lead elsewhere? Every
+ * directory entry on the way counts, those of symbolic links too: else a link of the caller's own
+ * would lend a trusted name to any program. */
+static bool may_redirect(const char *found)
+{
+    char at[PATH_MAX] = "/", rest[PATH_MAX], next[PATH_MAX];
+    struct stat directory, entry;
+    uid_t caller = geteuid();
+
+    /* A relative path begins at the caller's directory itself, whatever leads there. */
+    if (found[0] != '/' && (!getcwd(at, sizeof at) || at[0] != '/'))
+        return true;
+    memcpy(rest, found, strlen(found) + 1);
+    for (int links = 0; links < 40;) {
+        size_t skip = strspn(rest, "/"), size = strcspn(rest + skip, "/");
+        const char *component = rest + skip;
+        if (size == 0)
+            return false;
+        memcpy(next, at, sizeof next);
+        bool up = size == 2 && memcmp(component, "..", 2) == 0;
+        if (up)
+            next[next[1] ? strrchr(next, '/') - next : 0] = '\0';
+        else if (!(size == 1 && *component == '.') && !append(next, component, size))
+            return true;
+        if (!next[0])
+            memcpy(next, "/", 2);
+        memmove(rest, component + size, strlen(component + size) + 1);
+        if (stat(at, &directory) < 0 || lstat(next, &entry) < 0 ||
+            (!up && may_replace(at, &directory, &entry, caller)))
+            return true;
+        if (!S_ISLNK(entry.st_mode)) {
+            memcpy(at, next, sizeof at);
+            continue;
+        }
+        links++;
+        if (!follow(next, rest))
+            return true;
+        if (rest[0] == '/')
+            memcpy(at, "/", 2);
+    }
+    return true;
+}
+
 void file_judge_writable(File *file)
 {
-    file->writable = judge_writable(file);
+    file->writable =
+        judge_writable(file) || (strcmp(file->found, file->path) != 0 && may_redirect(file->found));
 }

@@ -43,6 +43,7 @@ bool file_is_elf(const File *file);
 bool file_is_script(const File *file);
 
 /* Could a process with the rights that we have now (the caller's) change what is found at
- * `file->path`: the content, or any directory entry on the way to it? In doubt: yes. For root it
- * means: could anyone but root. Fills `writable`. */
+ * `file->found` and `file->path`: the content, or any directory entry or symbolic link on the way
+ * to it? In doubt, and for a relative path: yes. For root it means: could anyone but root. Fills
+ * `writable`. */
 void file_judge_writable(File *file);
