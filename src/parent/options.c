@@ -59,6 +59,7 @@ static const char usage[] =
     "  --policy FILE      the policy (required; see clawrden-policy(5))\n"
     "  --run-dir DIR      sockets (default /run/clawrden)\n"
     "  --socket PATH      another name for the default jail's socket\n"
+    "                     (default RUN-DIR/warden.sock, where shims look for it)\n"
     "  --api-socket PATH  the operators' socket (default RUN-DIR/api/api.sock)\n"
     "  --state-dir DIR    what must survive (default /var/lib/clawrden)\n"
     "  --audit FILE       the journal (default /var/log/clawrden/audit.log)\n"
@@ -233,6 +234,8 @@ static void fill_defaults(Options *options)
     if (!options->audit)
         options->audit = root ? strdup("/var/log/clawrden/audit.log")
                               : join(options->state_dir, "/log/audit.log");
+    if (!options->socket) /* where shims look by default */
+        options->socket = join(options->run_dir, "/warden.sock");
     if (!options->api_socket)
         options->api_socket = join(options->run_dir, "/api/api.sock");
     if (!options->user)

@@ -13,12 +13,31 @@
 #include "base/cleanup.h"
 #include "policy/model.h"
 
-/* Kept. Sorted for bsearch(3). */
+/* Kept. Sorted for bsearch(3). CLAWRDEN_* tell shims inside the command where their jail is: a
+ * caller that points them elsewhere only deprives itself of its answers. */
 static const char *const kept[] = {
-    "CI",          "CLICOLOR", "CLICOLOR_FORCE", "COLORTERM", "COLUMNS", "DEBIAN_FRONTEND",
-    "FORCE_COLOR", "HOME",     "LANG",           "LANGUAGE",  "LINES",   "LOGNAME",
-    "NODE_ENV",    "NO_COLOR", "PATH",           "PWD",       "TERM",    "TMPDIR",
-    "TZ",          "USER",
+    "CI",
+    "CLAWRDEN_SOCKET",
+    "CLAWRDEN_WAIT",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "COLORTERM",
+    "COLUMNS",
+    "DEBIAN_FRONTEND",
+    "FORCE_COLOR",
+    "HOME",
+    "LANG",
+    "LANGUAGE",
+    "LINES",
+    "LOGNAME",
+    "NODE_ENV",
+    "NO_COLOR",
+    "PATH",
+    "PWD",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+    "USER",
 };
 static const char *const kept_globs[] = {"LC_*"};
 
