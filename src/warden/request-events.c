@@ -61,6 +61,32 @@ static void on_prepared_again(Request *request, Facts *now)
         request_give_order(request);
 }
 
+/* How long this caller waits for a human: its own wish and its jail's, whichever is shorter. */
+static uint64_t patience_of(const Request *request)
+{
+    const PolicyJail *jail = policy_jail(request->policy->policy, request->jail->name);
+    uint64_t wish =
+        request->words.wait_ms == SHIM_WAIT_FOREVER ? UINT64_MAX : request->words.wait_ms;
+    return jail && jail->wait_ms < wish ? jail->wait_ms : wish;
+}
+
+static void refuse_impatient(Request *request, uint64_t patience)
+{
+    char text[CLOCK_TEXT_MAX + 160], duration[CLOCK_TEXT_MAX];
+
+    if (patience == 0)
+        (void)snprintf(text, sizeof text,
+                       "a human must approve this and the caller does not wait; nothing was run: "
+                       "try again when an operator is there, with a longer wait");
+    else
+        (void)snprintf(text, sizeof text,
+                       "nobody answered within the caller's wait of %s; nothing was run and the "
+                       "question is withdrawn: run it again to ask again",
+                       clock_format_duration(patience, duration));
+    request_end_refused(request, JOURNAL_CANCELLED, EXIT_PENDING_NO_WAIT, "not approved",
+                        request->verdict.rule, text);
+}
+
 static void on_hashed(Request *request, const LinkFrame *frame)
 {
     Warden *warden = request->warden;
@@ -68,6 +94,14 @@ static void on_hashed(Request *request, const LinkFrame *frame)
 
     if (request->state != REQUEST_HASHING)
         return;
+    uint64_t patience = patience_of(request);
+    if (patience == 0) {
+        request->child_waits = false;
+        refuse_impatient(request, 0);
+        return;
+    }
+    if (patience < timeout)
+        timeout = patience;
     int result = hashed_decode(frame->payload, frame->size, &request->hashed);
     if (result == 0)
         result = approvals_add(warden->approvals, request, clock_realtime_us(),
@@ -270,6 +304,10 @@ void request_on_deadline(evutil_socket_t fd UNUSED, short what UNUSED, void *use
         return;
     case REQUEST_PENDING:
         approvals_end(request->warden->approvals, TAKE_PTR(request->approval), APPROVAL_EXPIRED);
+        if (patience_of(request) < request->verdict.approval_timeout_ms) {
+            refuse_impatient(request, patience_of(request));
+            return;
+        }
         (void)snprintf(text, sizeof text, "nobody answered within %s",
                        clock_format_duration(request->verdict.approval_timeout_ms, duration));
         request_end_refused(request, JOURNAL_EXPIRED, EXIT_DENIED, "denied", request->verdict.rule,
