@@ -499,7 +499,7 @@ static json_t *parse_line(Selection *selection, const char *line, size_t size)
     json_error_t error;
     json_t *record = json_loadb(line, size, JSON_REJECT_DUPLICATES, &error);
 
-    if (record && json_is_object(record))
+    if (json_is_object(record))
         return record;
     json_decref(record);
     if (selection->unreadable++ == 0)

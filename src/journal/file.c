@@ -355,7 +355,7 @@ static int write_new_file(int directory_fd, const char *name, const char *text)
 
 int journal_head_save(const char *path, const JournalHead *head)
 {
-    char text[JOURNAL_HEAD_TEXT_MAX + 1], temporary[NAME_MAX + 1];
+    char text[JOURNAL_HEAD_TEXT_MAX], line[JOURNAL_HEAD_TEXT_MAX + 1], temporary[NAME_MAX + 1];
     _cleanup_(place_done)
     Place place = {.directory_fd = -EBADF};
 
@@ -368,9 +368,8 @@ int journal_head_save(const char *path, const JournalHead *head)
     int size = snprintf(temporary, sizeof temporary, "%s.new", place.base);
     if (size < 0 || (size_t)size >= sizeof temporary)
         return -ENAMETOOLONG;
-    (void)journal_head_format(head, text);
-    (void)strcat(text, "\n");
-    int result = write_new_file(place.directory_fd, temporary, text);
+    (void)snprintf(line, sizeof line, "%s\n", journal_head_format(head, text));
+    int result = write_new_file(place.directory_fd, temporary, line);
     if (result == 0 && renameat(place.directory_fd, temporary, place.directory_fd, place.base) < 0)
         result = -errno;
     if (result < 0) {

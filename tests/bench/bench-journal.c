@@ -94,6 +94,11 @@ static void close_bench(Bench *bench)
     (void)close(bench->loop);
 }
 
+static double microseconds(uint64_t ns)
+{
+    return (double)ns / 1e3;
+}
+
 static int compare(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -122,9 +127,10 @@ static void bench_single(const char *path, bool durable, useconds_t pause_us, si
     }
     close_bench(&bench);
     qsort(times, count, sizeof *times, compare);
+    uint64_t median = times[count / 2], p90 = times[count * 9 / 10], p99 = times[count * 99 / 100];
     (void)printf("journal_single%s_pause_%uus median %.1f us, p90 %.1f us, p99 %.1f us\n",
-                 durable ? "_durable" : "", (unsigned)pause_us, (double)times[count / 2] / 1e3,
-                 (double)times[count * 9 / 10] / 1e3, (double)times[count * 99 / 100] / 1e3);
+                 durable ? "_durable" : "", (unsigned)pause_us, microseconds(median),
+                 microseconds(p90), microseconds(p99));
     free(times);
 }
 

@@ -133,7 +133,7 @@ static void remove_all(const World *world)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    World world;
+    World world = {0};
     JournalHead head;
 
     if (size < 2 || sodium_init() < 0)
