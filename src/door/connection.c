@@ -170,6 +170,7 @@ void connection_send_tick(Connection *connection)
 
 void connection_refuse(Connection *connection, uint8_t exit_code, const char *text)
 {
+    door_report_refusal(connection, text);
     connection->state = CONNECTION_CLOSING;
     connection->since_ms = clock_monotonic_ms();
     connection_send_ack(connection, SHIM_ACK_DENIED);

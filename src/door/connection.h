@@ -76,6 +76,7 @@ void connection_release(Connection *connection);
 int connection_feed_child_take(Connection *connection, int fd);
 
 /* Implemented by door.c. */
+void door_report_refusal(const Connection *connection, const char *why); /* for the journal */
 void door_request_complete(Connection *connection);
 void door_signal(Connection *connection, uint8_t signal_number, uint8_t group);
 void door_cancel(Connection *connection);

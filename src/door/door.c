@@ -161,8 +161,9 @@ void door_connection_gone(Connection *connection)
 }
 
 /* Told to the warden for the journal, but not without end. */
-static void report_refusal(Door *door, const Connection *connection, const char *why)
+void door_report_refusal(const Connection *connection, const char *why)
 {
+    Door *door = connection->door;
     uint64_t second = clock_monotonic_ms() / 1000;
     Buffer payload = BUFFER_EMPTY(1024);
 
@@ -212,7 +213,6 @@ static bool decodes(const Connection *connection, const char **ret_problem)
 
 static void refuse(Connection *connection, const char *why)
 {
-    report_refusal(connection->door, connection, why);
     connection_refuse(connection, EXIT_WARDEN_FAILED, why);
     if (buffer_size(&connection->out) == 0)
         door_connection_gone(connection);
@@ -309,7 +309,7 @@ static void refuse_at_the_limit(Door *door, int fd)
     (void)snprintf(text, sizeof text,
                    "this jail has %u connections already (its limit); nothing was run",
                    door->connections_max);
-    report_refusal(door, &connection, text);
+    door_report_refusal(&connection, text);
 
     /* One short write into an empty socket buffer; whether it is read is the caller's affair. */
     Buffer reply = BUFFER_EMPTY(1024);

@@ -335,10 +335,9 @@ void request_on_signal(Jail *jail, const LinkFrame *frame)
         request_to_executor(request, EXEC_SIGNAL, frame->payload, frame->size);
 }
 
-/* Nobody waits for it any more. */
+/* Nobody wants it any more. */
 static void abandon(Request *request, const char *reason)
 {
-    request->shim_gone = true;
     switch (request->state) {
     case REQUEST_PENDING:
         approvals_end(request->warden->approvals, TAKE_PTR(request->approval), APPROVAL_CANCELLED);
@@ -368,14 +367,17 @@ void request_on_gone(Jail *jail, uint64_t key, bool by_user)
 {
     Request *request = requests_find(jail->warden, key);
 
-    if (request && request->jail == jail)
-        abandon(request, by_user ? "the caller interrupted it" : "the caller went away");
+    if (!request || request->jail != jail)
+        return;
+    request->shim_gone |= !by_user; /* who interrupts still hears the end */
+    abandon(request, by_user ? "the caller interrupted it" : "the caller went away");
 }
 
 /* A request that never got its words has no one to abandon it. */
 static void give_up(Request *request, const char *reason)
 {
     if (request->message) {
+        request->shim_gone = true;
         abandon(request, reason);
         return;
     }

@@ -200,6 +200,8 @@ void request_end_refused(Request *request, JournalEvent event, uint8_t exit_code
 void request_cancel(Request *request, const char *reason)
 {
     request_drop_child(request);
+    request_ack(request, SHIM_ACK_DENIED);
+    request_exit(request, 0, EXIT_DENIED);
     request_record_event(request, JOURNAL_CANCELLED, reason, -1);
     request_retire(request);
 }

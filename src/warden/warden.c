@@ -182,8 +182,9 @@ static char *problems_text(const PolicyProblems *problems)
         const PolicyProblem *problem = &problems->items[i];
         if (problem->warning)
             continue;
-        buffer_printf(&text, "%s%s:%u:%u: %s", text.size ? "; " : "", problem->file, problem->line,
-                      problem->column, problem->message);
+        buffer_printf(&text, "%s%s:%u:%u: %s%s%s", text.size ? "; " : "", problem->file,
+                      problem->line, problem->column, problem->message, problem->text ? ": " : "",
+                      problem->text ? problem->text : "");
         if (text.error < 0) { /* enough is enough */
             text.error = 0;
             break;
