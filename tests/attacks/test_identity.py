@@ -44,9 +44,9 @@ def test_names_in_the_environment_do_not_count(make_warden):
                          jails={"blue": {"commands": ["id"]}})
     env = [f"UID={STRANGER}", "CLAWRDEN_JAIL=blue", f"CLAWRDEN_UID={STRANGER}", "PATH=/usr/bin",
            f"CLAWRDEN_SOCKET={warden.socket_path('blue')}"]
-    assert in_child(ask_raw, warden.socket_path(), ["id"], env=env)[:2] == (1, 126)
+    assert in_child(lambda: ask_raw(warden.socket_path(), ["id"], env=env))[:2] == (1, 126)
     assert warden.recorded(event="denied")["uid"] == PRISONER
-    assert in_child(ask_raw, warden.socket_path("blue"), ["id"], env=env)[:2] == (0, 0)
+    assert in_child(lambda: ask_raw(warden.socket_path("blue"), ["id"], env=env))[:2] == (0, 0)
 
 
 def forge_credentials(path):

@@ -151,8 +151,7 @@ def test_a_broken_policy_does_not_start(make_warden):
 
 @quick
 @pytest.mark.parametrize("arguments", [
-    ["--nonsense"], [], ["--policy"], ["--policy", "/nonexistent.yaml"], ["--policy", "/", "--log", "xml"],
-    ["operand"],
+    ["--nonsense"], [], ["--policy"], ["--policy", "/", "--log", "xml"], ["operand"],
 ])
 def test_bad_arguments(arguments, tmp_path):
     directories = ["--run-dir", str(tmp_path / "run"), "--state-dir", str(tmp_path / "state"),
@@ -161,6 +160,14 @@ def test_bad_arguments(arguments, tmp_path):
     result = run_warden(*directories, *arguments)
     assert result.returncode == 2, result
     assert b"clawrden-warden: " in result.stderr, result
+
+
+def test_a_policy_that_is_not_there(make_warden):
+    warden = make_warden(allow("true"), warden_options={"start": False})
+    os.unlink(warden.policy_path)
+    warden.launch()
+    assert warden.process.wait(20) in (1, 2)
+    assert f"{warden.policy_path}: No such file" in warden.log()
 
 
 @pytest.mark.root
