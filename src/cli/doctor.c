@@ -94,42 +94,59 @@ static void check_place(Doctor *doctor, const char *name, const char *path, bool
                    (unsigned)status.st_mode & 07777, (unsigned)status.st_uid);
 }
 
-static void check_user_place(Doctor *doctor, const char *name, const char *base, const char *below,
-                             bool secret)
+/* `base` and `below` name one place; nothing is checked when base is no absolute path. */
+static void check_below(Doctor *doctor, const char *name, const char *base, const char *below,
+                        bool secret)
 {
     char path[4096];
-    if (base && base[0] == '/' && snprintf(path, sizeof path, "%s%s", base, below) < 4096)
+    if (base && base[0] == '/' &&
+        snprintf(path, sizeof path, "%s%s", base, below) < (int)sizeof path)
         check_place(doctor, name, path, secret);
 }
 
-static void check_places(Doctor *doctor)
+/* The run directory of the warden that the api belongs to: RUN/api/api.sock. */
+static void check_run(Doctor *doctor)
 {
-    if (doctor->system) {
-        check_place(doctor, "run", "/run/clawrden", false);
-        check_place(doctor, "run", "/run/clawrden/api", false);
-        check_place(doctor, "run", "/run/clawrden/jails", false);
-        check_place(doctor, "state", "/var/lib/clawrden", true);
-        check_place(doctor, "audit", "/var/log/clawrden", false);
-        check_place(doctor, "audit", "/var/log/clawrden/audit.log", true);
+    static const char end[] = "/api/api.sock";
+    const char *socket_path = client_socket_path(doctor->cli->api);
+    size_t size = socket_path ? strlen(socket_path) : 0, end_size = sizeof end - 1;
+
+    if (size <= end_size || strcmp(socket_path + size - end_size, end) != 0)
         return;
-    }
-    const char *home = getenv("HOME"), *runtime = getenv("XDG_RUNTIME_DIR");
-    if (runtime && runtime[0] == '/')
-        check_user_place(doctor, "run", runtime, "/clawrden", false);
-    else
-        check_user_place(doctor, "run", home, "/.local/state/clawrden/run", false);
+    _cleanup_free_ char *run = strndup(socket_path, size - end_size);
+    check_below(doctor, "run", run, "", false);
+    check_below(doctor, "run", run, "/api", false);
+    check_below(doctor, "run", run, "/jails", false);
+}
+
+static void check_state(Doctor *doctor)
+{
     const char *state = getenv("XDG_STATE_HOME");
-    if (state && state[0] == '/')
-        check_user_place(doctor, "state", state, "/clawrden", true);
+
+    if (doctor->system)
+        check_place(doctor, "state", "/var/lib/clawrden", true);
+    else if (state && state[0] == '/')
+        check_below(doctor, "state", state, "/clawrden", true);
     else
-        check_user_place(doctor, "state", home, "/.local/state/clawrden", true);
+        check_below(doctor, "state", getenv("HOME"), "/.local/state/clawrden", true);
+}
+
+static void check_audit(Doctor *doctor, const char *path)
+{
+    const char *slash = path ? strrchr(path, '/') : NULL;
+
+    if (!slash || slash == path)
+        return;
+    _cleanup_free_ char *directory = strndup(path, (size_t)(slash - path));
+    check_below(doctor, "audit", directory, "", false);
+    check_below(doctor, "audit", path, "", true);
 }
 
 static void say_status(Doctor *doctor, const json_t *status)
 {
     const json_t *policy = json_object_get(status, "policy");
-    const char *health =
-        json_string_value(json_object_get(json_object_get(status, "journal"), "health"));
+    const json_t *journal = json_object_get(status, "journal");
+    const char *health = json_string_value(json_object_get(journal, "health"));
     const char *mode = json_string_value(json_object_get(status, "mode"));
     const char *error = json_string_value(json_object_get(policy, "error"));
     const char *version = json_string_value(json_object_get(status, "version"));
@@ -155,6 +172,7 @@ static void say_status(Doctor *doctor, const json_t *status)
         doctor_say(doctor, DOCTOR_FAILED, "journal", "it cannot be written: %s", health);
     else
         doctor_say(doctor, DOCTOR_OK, "journal", "healthy");
+    check_audit(doctor, json_string_value(json_object_get(journal, "path")));
 }
 
 static void check_warden(Doctor *doctor)
@@ -214,7 +232,8 @@ int doctor_main(Cli *cli, int argc, char **argv)
     doctor_check_kernel(&doctor);
     doctor_check_cgroup(&doctor);
     check_users(&doctor);
-    check_places(&doctor);
+    check_run(&doctor);
+    check_state(&doctor);
     check_warden(&doctor);
     if (cli->json) {
         json_t *document =
