@@ -32,7 +32,7 @@ char *buffer_reserve(Buffer *buffer, size_t size)
     }
     if (buffer->capacity - buffer->size >= size && buffer->bytes)
         return buffer->bytes + buffer->size;
-    if (buffer->start > 0) { /* make room at the front first */
+    if (buffer->bytes && buffer->start > 0) { /* make room at the front first */
         memmove(buffer->bytes, buffer->bytes + buffer->start, used);
         buffer->start = 0;
         buffer->size = used;

@@ -130,6 +130,7 @@ int main(int argc, char **argv, char **env)
     int fds[4];
 
     (void)argc;
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): that is how getauxval(3) gives a pointer */
     Command command = {.path = (const char *)getauxval(AT_EXECFN), .argv = argv, .env = env};
     if (!command.path)
         command.path = argv[0] ? argv[0] : "";

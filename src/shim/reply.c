@@ -20,10 +20,11 @@
 /* A pipe that poll(2) calls writable takes this much without blocking (pipe(7), PIPE_BUF). */
 #define OUTPUT_PIECE 4096
 
+#define INBOX_MAX (SHIM_FRAME_HEADER_SIZE + SHIM_FRAME_MAX)
+
 typedef struct Inbox {
     size_t size;
-    char bytes[SHIM_FRAME_HEADER_SIZE + SHIM_FRAME_MAX];
-    char end; /* room for the NUL behind a message that fills the inbox */
+    char bytes[INBOX_MAX + 1]; /* one more for the NUL behind a message that fills the inbox */
 } Inbox;
 
 /* Says only what is certain: between the command's start and our hearing of it anything may have
@@ -212,8 +213,7 @@ void reply_follow(Shim *shim)
         struct timespec left = {.tv_sec = SHIM_SILENCE_S};
         if (shim_wait(shim, shim->socket_fd, POLLIN, &left) == 0)
             fail_by_phase(shim, "the warden has gone silent");
-        ssize_t got =
-            read(shim->socket_fd, inbox.bytes + inbox.size, sizeof inbox.bytes - inbox.size);
+        ssize_t got = read(shim->socket_fd, inbox.bytes + inbox.size, INBOX_MAX - inbox.size);
         if (got < 0 && (errno == EAGAIN || errno == EINTR))
             continue;
         if (got <= 0) /* ECONNRESET too: it did not read all that we had sent */

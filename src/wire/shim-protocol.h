@@ -10,10 +10,10 @@
  * `argc` of them, env `envc`. The descriptors travel with the first byte of the header, in the
  * order stdin, stdout, stderr (each only if its SHIM_FLAG_ bit is set), cwd (always, O_PATH).
  *
- * Reply: one ack byte; SHIM_ACK_PENDING is followed by the final ack byte, 0 or 1. Messages and ticks
- * may come before each of them: no frame type that is permitted there can be mistaken for an ack.
- * After the final ack come frames until SHIM_FRAME_EXIT. Frames in both directions: u8 type, u32
- * length, payload.
+ * Reply: one ack byte; SHIM_ACK_PENDING is followed by the final ack byte, 0 or 1. Messages and
+ * ticks may come before each of them: no frame type that is permitted there can be mistaken for an
+ * ack. After the final ack come frames until SHIM_FRAME_EXIT. Frames in both directions: u8 type,
+ * u32 length, payload.
  */
 #pragma once
 
