@@ -9,41 +9,10 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "policy/judging.h"
 #include "policy/loader.h"
+#include "policy/words.h"
 
 #define EXAMPLE_WORDS_MAX 256
-
-/* Splits in place. The number of words, or -1 when a quote is not closed or there are too many. */
-static int split_words(char *text, const char *words[static EXAMPLE_WORDS_MAX])
-{
-    int n_words = 0;
-    char *to = text;
-
-    for (const char *at = text;;) {
-        at += strspn(at, " \t\n");
-        if (!*at)
-            return n_words;
-        if (n_words == EXAMPLE_WORDS_MAX)
-            return -1;
-        words[n_words++] = to;
-        char quote = '\0';
-        while (*at && (quote || !strchr(" \t\n", *at))) {
-            if (quote ? *at == quote : *at == '"' || *at == '\'') {
-                quote = quote ? '\0' : *at;
-                at++;
-            } else {
-                if (*at == '\\' && quote != '\'' && at[1])
-                    at++;
-                *to++ = *at++;
-            }
-        }
-        if (quote)
-            return -1;
-        at += *at != '\0';
-        *to++ = '\0';
-    }
-}
 
 /* The file that an example's command stands for. */
 static const char *example_exe(Loader *loader, const Rule *rule, const char *word)
@@ -74,7 +43,7 @@ static void check(Loader *loader, const Rule *rule, const Example *example)
 {
     const char *words[EXAMPLE_WORDS_MAX];
     char *text = arena_copy(loader_arena(loader), example->text, strlen(example->text));
-    int n_words = text ? split_words(text, words) : 0;
+    int n_words = text ? words_split(text, words, EXAMPLE_WORDS_MAX) : 0;
     Judging judging;
 
     if (n_words <= 0) {

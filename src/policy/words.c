@@ -133,7 +133,8 @@ static bool begins_one_of(const char *words, const char *start, size_t size)
 
 /* `name` (up to its '=') as the wanted option's long name: in full, or abbreviated where the tool
  * might complete it. A full name of another known option is not an abbreviation. */
-static bool name_could_be(const OptionSet *set, const Wanted *wanted, const char *name, size_t size)
+static bool name_could_be(const OptionSet *set, const Wanted *wanted, const char *name, size_t size,
+                          bool may_abbreviate)
 {
     const ArgPattern *pattern = wanted->pattern;
 
@@ -142,7 +143,7 @@ static bool name_could_be(const OptionSet *set, const Wanted *wanted, const char
     const Option *exact = option_by_name(set, name, size);
     if (exact)
         return exact == wanted->option;
-    if (size == 0 || set->style == TOOL_PLAIN || set->style == TOOL_WORDS)
+    if (size == 0 || !may_abbreviate || set->style == TOOL_PLAIN || set->style == TOOL_WORDS)
         return false;
     if (!pattern->letter && size < pattern->name_size && memcmp(name, pattern->name, size) == 0)
         return true;
@@ -196,7 +197,7 @@ static bool word_could_be(Judging *judging, const OptionSet *set, const Wanted *
     bool as_name = word[1] == '-' || set->style == TOOL_WORDS || set->style == TOOL_UNKNOWN ||
                    wanted->pattern->single_dash;
 
-    if (as_name && name_could_be(set, wanted, name, size) &&
+    if (as_name && name_could_be(set, wanted, name, size, word[1] == '-') &&
         value_fits(judging, wanted->pattern, value))
         return true;
     if (set->style == TOOL_WORDS && wanted->pattern->letter && size == 1 &&
@@ -247,4 +248,34 @@ bool option_could_occur(Judging *judging, const OptionSet *set, const ArgPattern
             return false;
     }
     return true;
+}
+
+int words_split(char *text, const char **words, size_t most)
+{
+    size_t n_words = 0;
+    char *to = text;
+
+    for (const char *at = text;;) {
+        at += strspn(at, " \t\n");
+        if (!*at)
+            return (int)n_words;
+        if (n_words == most)
+            return -1;
+        words[n_words++] = to;
+        char quote = '\0';
+        while (*at && (quote || !strchr(" \t\n", *at))) {
+            if (quote ? *at == quote : *at == '"' || *at == '\'') {
+                quote = quote ? '\0' : *at;
+                at++;
+            } else {
+                if (*at == '\\' && quote != '\'' && at[1])
+                    at++;
+                *to++ = *at++;
+            }
+        }
+        if (quote)
+            return -1;
+        at += *at != '\0';
+        *to++ = '\0';
+    }
 }

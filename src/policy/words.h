@@ -45,3 +45,7 @@ static inline bool word_is_option(const char *word)
 {
     return word[0] == '-' && word[1] != '\0';
 }
+
+/* Splits a command line into shell-like words, in place: quotes and backslashes, nothing else. The
+ * number of words, or -1 when a quote is not closed or there are more than `most`. */
+int words_split(char *text, const char **words, size_t most);
