@@ -664,7 +664,8 @@ int parent_run(const Options *options)
         return EXIT_FAILURE;
     }
     start_all(&parent);
-    (void)event_base_dispatch(parent.loop);
+    if (parent.exit_status == EXIT_SUCCESS) /* a break before the loop would be forgotten */
+        (void)event_base_dispatch(parent.loop);
     tear_down(&parent);
     return parent.exit_status;
 }

@@ -293,11 +293,21 @@ void request_refuse_killed(Request *request)
                         "an operator ended everything in this jail");
 }
 
+static void refuse_unrecorded(Request *request, int error)
+{
+    char reason[200];
+
+    (void)snprintf(reason, sizeof reason,
+                   "the journal cannot be written (%s), so nothing was run; try again when the "
+                   "operator has mended it",
+                   strerror(-error));
+    request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL, reason);
+}
+
 /* The admission record is written (or cannot be). */
 static void on_recorded(int result, void *userdata)
 {
     Request *request = userdata;
-    char reason[200];
 
     request->recording = false;
     if (request->dead) {
@@ -305,11 +315,7 @@ static void on_recorded(int result, void *userdata)
         return;
     }
     if (result < 0) {
-        (void)snprintf(reason, sizeof reason,
-                       "the journal cannot be written (%s), so nothing was run; try again when the "
-                       "operator has mended it",
-                       strerror(-result));
-        request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL, reason);
+        refuse_unrecorded(request, result);
     } else if (request->killed) {
         request_refuse_killed(request);
     } else if (request->cancelled) {
@@ -369,6 +375,12 @@ static int scrub(Request *request)
 static void ask(Request *request)
 {
     Jail *jail = request->jail;
+    int health = journal_health(request->warden->journal);
+
+    if (health < 0) { /* an approval could not be recorded: nobody is troubled with it */
+        refuse_unrecorded(request, health);
+        return;
+    }
 
     if (jail->n_pending >= jail->pending_max) {
         request_end_refused(request, JOURNAL_DENIED, EXIT_DENIED, "denied", request->verdict.rule,
