@@ -109,6 +109,7 @@ typedef struct PolicyJail {
     const char *const *commands;
     size_t n_commands;
     bool hardened;
+    bool allow_root;  /* root, and who could change the warden otherwise, may be its prisoner */
     uint64_t wait_ms; /* UINT64_MAX: as long as the approval lives; 0: no-wait */
     PolicyLimits limits;
 } PolicyJail;

@@ -240,6 +240,11 @@ static void read_jail_hardened(Loader *loader, struct fy_node *value, void *obje
     (void)loader_bool(loader, value, &((PolicyJail *)object)->hardened);
 }
 
+static void read_jail_allow_root(Loader *loader, struct fy_node *value, void *object)
+{
+    (void)loader_bool(loader, value, &((PolicyJail *)object)->allow_root);
+}
+
 /* `wait` of a jail or a rule: a duration, true (as long as the approval lives) or false. */
 static bool read_wait(Loader *loader, struct fy_node *value, uint64_t *ret_ms)
 {
@@ -287,7 +292,8 @@ static bool is_jail_name(const char *name)
 
 static void read_jail(Loader *loader, struct fy_node *key, struct fy_node *value, Policy *policy)
 {
-    static const Field fields[] = {{"commands", read_jail_commands},
+    static const Field fields[] = {{"allow_root", read_jail_allow_root},
+                                   {"commands", read_jail_commands},
                                    {"hardened", read_jail_hardened},
                                    {"wait", read_jail_wait},
                                    {"limits", read_jail_limits}};
