@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,6 +26,11 @@
 #define MOUNTINFO_MAX (4u * 1024 * 1024)
 /* How long what an earlier run left may take to die. */
 #define SWEEP_MS 2000
+/* A tree's name: the prefix and this many digits of the run directory's digest. */
+#define TREE_PREFIX "clawrden-"
+#define TREE_DIGITS 16
+#define LOCK_TRIES 200u
+#define LOCK_AGAIN_MS 10
 /* Empty leaves kept for reuse. */
 #define POOL_MAX 64u
 
@@ -182,24 +188,69 @@ static void remove_leaves(int tree_fd)
     }
 }
 
-/* Opens or makes the tree below `parent` and empties it. */
+static int open_directory(int parent_fd, const char *name)
+{
+    int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+/* Is `fd` still what `name` leads to? Somebody may have removed it before we had the lock. */
+static bool is_still_there(int parent_fd, const char *name, int fd)
+{
+    struct stat there, ours;
+    return fstatat(parent_fd, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &ours) == 0 &&
+           there.st_ino == ours.st_ino && there.st_dev == ours.st_dev;
+}
+
+/* Trees whose executor is gone, whatever its run directory was: a living one holds a lock. */
+static void sweep_dead_trees(int parent_fd)
+{
+    int copy = openat(parent_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_(closedirp)
+    DIR *directory = copy >= 0 ? fdopendir(copy) : NULL;
+    if (!directory) {
+        fd_close(copy);
+        return;
+    }
+    for (const struct dirent *entry; (entry = readdir(directory));) {
+        if (strncmp(entry->d_name, TREE_PREFIX, strlen(TREE_PREFIX)) != 0 ||
+            strlen(entry->d_name) != strlen(TREE_PREFIX) + TREE_DIGITS)
+            continue;
+        _cleanup_fd_ int fd = open_directory(parent_fd, entry->d_name);
+        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || kill_and_wait(fd, SWEEP_MS) < 0)
+            continue;
+        remove_leaves(fd);
+        (void)unlinkat(parent_fd, entry->d_name, AT_REMOVEDIR);
+    }
+}
+
+/* Makes the tree below `parent`, and takes its lock. */
 static int open_tree_at(CgroupTree *tree, const char *parent)
 {
+    int result = -EBUSY;
+
     _cleanup_fd_ int parent_fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (parent_fd < 0)
         return -errno;
-    if (mkdirat(parent_fd, tree->name, 0755) < 0 && errno != EEXIST)
-        return -errno;
-    _cleanup_fd_ int fd = openat(parent_fd, tree->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int result = kill_and_wait(fd, SWEEP_MS);
-    if (result < 0 && result != -ETIMEDOUT)
-        return result;
-    remove_leaves(fd);
-    tree->fd = TAKE_FD(fd);
-    (void)snprintf(tree->parent, sizeof tree->parent, "%s", parent);
-    return 0;
+    sweep_dead_trees(parent_fd);
+    /* Another executor's sweep may hold the lock for a moment, or remove what we have just made. */
+    for (unsigned i = 0; i < LOCK_TRIES && result == -EBUSY; i++) {
+        if (i > 0)
+            (void)poll(NULL, 0, LOCK_AGAIN_MS);
+        if (mkdirat(parent_fd, tree->name, 0755) < 0 && errno != EEXIST)
+            return -errno;
+        _cleanup_fd_ int fd = open_directory(parent_fd, tree->name);
+        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 ||
+            !is_still_there(parent_fd, tree->name, fd))
+            continue;
+        (void)snprintf(tree->parent, sizeof tree->parent, "%s", parent);
+        tree->fd = TAKE_FD(fd);
+        result = kill_and_wait(tree->fd, SWEEP_MS);
+        if (result == -ETIMEDOUT)
+            result = 0; /* what cannot die keeps its leaf; ours get other numbers */
+        remove_leaves(tree->fd);
+    }
+    return result;
 }
 
 /* A process in a leaf must be able to end by itself, ... */
@@ -302,7 +353,8 @@ int cgroup_tree_new(CgroupTree **ret, const char *run_dir)
     digest_begin(&state);
     digest_add(&state, run_dir, strlen(run_dir));
     Digest digest = digest_end(&state);
-    (void)snprintf(tree->name, sizeof tree->name, "clawrden-%.16s", digest_format(&digest, hex));
+    (void)snprintf(tree->name, sizeof tree->name, TREE_PREFIX "%.*s", TREE_DIGITS,
+                   digest_format(&digest, hex));
 
     /* Below our own cgroup, or, where that may have no children, beside it. */
     for (unsigned i = 0; i < 2; i++) {

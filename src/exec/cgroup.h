@@ -2,7 +2,8 @@
  * One cgroup2 leaf per request, so that nothing of a request can hide from its end.
  *
  * The tree is a directory of our own below the cgroup that the executor lives in, named after the
- * run directory: a later run finds and ends what an earlier one left. Leaves are root's, so a
+ * run directory and locked (flock(2)) while its executor lives: the next executor ends what a dead
+ * one left, and removes it. Leaves are root's, so a
  * prisoner that is not root cannot move its processes out of them; one that is root on the host can
  * (security-model.md). Leaves are pooled: making and removing one costs more than a fork.
  *

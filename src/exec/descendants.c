@@ -19,11 +19,12 @@
 #include "base/cleanup.h"
 #include "base/pidref.h"
 
-/* Rounds of stopping: a fork bomb doubles between two of them until it meets its limits. */
-#define STOP_ROUNDS 32
+/* Against a crowd, which forks on while the table is read, more rounds within one call. */
+#define KILL_ROUNDS 8
+#define KILL_CROWD 64
 
 typedef struct ProcessEntry {
-    pid_t pid, parent;
+    pid_t pid, parent, group;
     bool is_zombie;
     bool is_member;
 } ProcessEntry;
@@ -54,8 +55,11 @@ static int read_entry(pid_t pid, ProcessEntry *ret)
     const char *after = strrchr(text, ')');
     if (!after || strnlen(after, 5) < 5)
         return -EPROTO;
+    char *next = NULL;
+    pid_t parent = (pid_t)strtol(after + 4, &next, 10);
     *ret = (ProcessEntry){.pid = pid,
-                          .parent = (pid_t)strtol(after + 4, NULL, 10),
+                          .parent = parent,
+                          .group = (pid_t)strtol(next, NULL, 10),
                           .is_zombie = after[2] == 'Z' || after[2] == 'X'};
     return 0;
 }
@@ -154,16 +158,12 @@ pid_t descendants_parent_of(pid_t pid)
     return read_entry(pid, &entry) < 0 ? 0 : entry.parent;
 }
 
-/* Sends to those that were found. */
-static void send_to(const Descendants *found, int signal_number)
+static void send_to(pid_t pid, int signal_number)
 {
-    for (size_t i = 0; i < found->n_pids; i++) {
-        PidRef process = PIDREF_EMPTY;
-        if (pidref_open(found->pids[i], &process) < 0)
-            continue;
+    _cleanup_(pidref_done)
+    PidRef process = PIDREF_EMPTY;
+    if (pidref_open(pid, &process) == 0)
         (void)pidref_kill(&process, signal_number);
-        pidref_done(&process);
-    }
 }
 
 int descendants_signal(pid_t root, const pid_t *except, size_t n_except, int signal_number)
@@ -171,23 +171,73 @@ int descendants_signal(pid_t root, const pid_t *except, size_t n_except, int sig
     Descendants found;
 
     int result = descendants_find(root, except, n_except, &found);
-    if (result == 0) {
-        send_to(&found, signal_number);
+    for (size_t i = 0; result == 0 && i < found.n_pids; i++)
+        send_to(found.pids[i], signal_number);
+    if (result == 0)
         result = (int)found.n_pids;
-    }
     descendants_done(&found);
     return result;
 }
 
+static int by_group(const void *a, const void *b)
+{
+    const ProcessEntry *first = a, *second = b;
+    return (first->group > second->group) - (first->group < second->group);
+}
+
+/* One group of the table (sorted by group). How many of it were alive and ours. */
+static int kill_group(const ProcessEntry *entries, size_t n_entries)
+{
+    bool is_pure = true;
+    int count = 0;
+
+    for (size_t i = 0; i < n_entries; i++) {
+        is_pure = is_pure && entries[i].is_member;
+        count += entries[i].is_member && !entries[i].is_zombie;
+    }
+    if (count == 0)
+        return 0;
+    if (is_pure && entries[0].group > 1)
+        (void)kill(-entries[0].group, SIGKILL);
+    for (size_t i = 0; i < n_entries && !is_pure; i++) {
+        if (entries[i].is_member && !entries[i].is_zombie)
+            send_to(entries[i].pid, SIGKILL);
+    }
+    return count;
+}
+
+static int kill_once(pid_t root, const pid_t *except, size_t n_except)
+{
+    _cleanup_(table_done)
+    ProcessTable table = {.entries = NULL};
+    int count = 0;
+
+    int result = table_read(&table);
+    if (result < 0)
+        return result;
+    mark_members(&table, root, except, n_except);
+    if (table.n_entries > 0)
+        qsort(table.entries, table.n_entries, sizeof *table.entries, by_group);
+    for (size_t from = 0, to; from < table.n_entries; from = to) {
+        for (to = from;
+             to < table.n_entries && table.entries[to].group == table.entries[from].group;)
+            to++;
+        count += kill_group(table.entries + from, to - from);
+    }
+    return count;
+}
+
 int descendants_kill(pid_t root, const pid_t *except, size_t n_except)
 {
-    int before = -1, now = 0;
+    int most = 0;
 
-    for (unsigned round = 0; round < STOP_ROUNDS && now != before; round++) {
-        before = now;
-        now = descendants_signal(root, except, n_except, SIGSTOP);
-        if (now <= 0)
-            return now;
+    for (unsigned round = 0; round < KILL_ROUNDS; round++) {
+        int count = kill_once(root, except, n_except);
+        if (count <= 0)
+            return most > 0 ? most : count;
+        most = count > most ? count : most;
+        if (count < KILL_CROWD)
+            break;
     }
-    return descendants_signal(root, except, n_except, SIGKILL);
+    return most;
 }

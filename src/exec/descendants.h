@@ -22,7 +22,8 @@ void descendants_done(Descendants *descendants);
 
 /* Sends a signal to each. How many there were, or -errno. */
 int descendants_signal(pid_t root, const pid_t *except, size_t n_except, int signal_number);
-/* Stops them all, so that none can fork on while the others die, then kills them all. How many
+/* Kills them: whole process groups at once where all members are among them, because no fork can
+ * slip between (a bomb that stays in its group dies in one call), the others one by one. How many
  * there were, or -errno; call again until there are none. */
 int descendants_kill(pid_t root, const pid_t *except, size_t n_except);
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -265,6 +266,12 @@ int identity_read(const PidRef *process, Identity *ret, World *ret_world)
     if (pidref_verify(process) < 0)
         return -ESRCH;
     return result;
+}
+
+bool identity_is_powerful(const Identity *identity)
+{
+    const uint64_t powers = UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_SYS_PTRACE;
+    return identity->uids[0] == 0 || (identity->cap_permitted & powers) != 0;
 }
 
 bool identity_has_group(const Identity *identity, gid_t group)

@@ -56,6 +56,9 @@ bool identity_is_confined_alike(const Identity *caller, const Identity *self,
                                 char why[static IDENTITY_WHY_MAX]);
 bool world_is_same(const World *caller, const World *self, char why[static IDENTITY_WHY_MAX]);
 
+/* Could it change the warden, its policy or its processes? uid 0, CAP_SYS_ADMIN, CAP_SYS_PTRACE. */
+bool identity_is_powerful(const Identity *identity);
+
 bool identity_has_group(const Identity *identity, gid_t group);
 
 /* The parsers, on the text of /proc/PID/{status,stat,limits}. 0, -E2BIG or -EPROTO. */

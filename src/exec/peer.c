@@ -155,6 +155,8 @@ static int peer_of_old_kernel(int socket_fd, pid_t pid, PidRef *ret)
         result = PEER_GONE;
     if (result == -ESRCH || result == -ENOTCONN)
         result = PEER_NOT_THE_CONNECTOR;
+    if (result == -ENOENT) /* a connection lies in its connector's network namespace */
+        result = PEER_UNSEEN;
     if (result == 0)
         *ret = process;
     else
@@ -207,6 +209,10 @@ const char *peer_problem_text(PeerProblem problem)
         return "the process that connected is gone";
     case PEER_NOT_THE_CONNECTOR:
         return "the process that connected no longer holds the connection";
+    case PEER_UNSEEN:
+        return "the caller lives in another network namespace than the warden, or this kernel has "
+               "no "
+               "unix_diag to prove who it is";
     default:
         return "an unknown problem";
     }

@@ -28,6 +28,7 @@ typedef enum PeerProblem {
     PEER_NOT_A_CONNECTION = 1, /* not a connected unix stream socket */
     PEER_ELSEWHERE,            /* its process cannot be seen from this pid namespace */
     PEER_GONE,
+    PEER_UNSEEN, /* without SO_PEERPIDFD: nothing here can tell who holds the connection */
     PEER_NOT_THE_CONNECTOR, /* the process of that number does not hold the connection */
 } PeerProblem;
 

@@ -173,6 +173,8 @@ static bool on_prepared(Request *request, Reader *reader)
                          .n_groups = caller->n_groups,
                          .container = ""};
     prepared.flags = reader_u32(reader) | request->executor->block->kind->flags;
+    if (identity_is_powerful(caller))
+        prepared.flags |= PREPARED_POWERFUL;
     prepared.exe = reader_string(reader);
     prepared.interpreter = reader_string(reader);
     prepared.operand = reader_string(reader);

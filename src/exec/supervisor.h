@@ -3,9 +3,9 @@
  *
  * As a subreaper it becomes the parent of every orphan among the command's descendants, so nothing
  * can get away from under it, and it can say for certain when nothing is left: when it has no
- * children. Under a root executor it stays root (with CAP_KILL alone), so that the command cannot
- * kill it; without root it runs as the same user and can be killed: then the executor, a subreaper
- * too, inherits what was below it and kills that (cell.c).
+ * children. Under a root executor it stays root (with CAP_KILL and CAP_SYS_NICE alone), so that the
+ * command cannot kill it; without root it runs as the same user and can be killed: then the
+ * executor, a subreaper too, inherits what was below it and kills that (cell.c).
  *
  * It lives as long as one request. Its end of the lead closes when the executor dies: then it kills
  * all that is below it.

@@ -51,15 +51,19 @@ static int make_listener(const char *path)
 
 void driver_start(Driver *driver, const ExecutorOptions *options)
 {
-    int control[2], link[2];
-    Frame frame;
-
     memset(driver, 0, sizeof *driver);
     (void)snprintf(driver->directory, sizeof driver->directory, "/tmp/clawrden-exec-XXXXXX");
     assert_non_null(mkdtemp(driver->directory));
     assert_int_equal(chmod(driver->directory, 0755), 0);
     (void)snprintf(driver->socket, sizeof driver->socket, "%s/warden.sock", driver->directory);
     driver->listener = make_listener(driver->socket);
+    driver_start_again(driver, options);
+}
+
+void driver_start_again(Driver *driver, const ExecutorOptions *options)
+{
+    int control[2], link[2];
+    Frame frame;
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control), 0);
     driver->control = control[0];
@@ -96,19 +100,25 @@ void driver_start(Driver *driver, const ExecutorOptions *options)
     assert_int_equal(frame.type, MESSAGE_PONG);
 }
 
-void driver_stop(Driver *driver)
+void driver_clean(Driver *driver)
 {
     char command[128];
+
+    fd_close_many(
+        (int[]){driver->control, driver->door, driver->warden, driver->api, driver->listener}, 5);
+    (void)snprintf(command, sizeof command, "rm -rf %s", driver->directory);
+    assert_int_equal(system(command), 0);
+}
+
+void driver_stop(Driver *driver)
+{
     int status = 0;
 
     driver_send(driver->control, MESSAGE_STOP, 0, NULL, 0, NULL, 0);
     assert_int_equal(waitpid(driver->executor, &status, 0), driver->executor);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
-    fd_close_many(
-        (int[]){driver->control, driver->door, driver->warden, driver->api, driver->listener}, 5);
-    (void)snprintf(command, sizeof command, "rm -rf %s", driver->directory);
-    assert_int_equal(system(command), 0);
+    driver_clean(driver);
 }
 
 Caller driver_call_as(Driver *driver, uid_t uid, void (*arrange)(void *userdata), void *userdata)
@@ -122,6 +132,9 @@ Caller driver_call_as(Driver *driver, uid_t uid, void (*arrange)(void *userdata)
     assert_true(caller.pid >= 0);
     if (caller.pid == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+        fd_close_many(
+            (int[]){driver->control, driver->door, driver->warden, driver->api, driver->listener},
+            5);
         if (arrange)
             arrange(userdata);
         if (uid != geteuid() && (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 ||
@@ -149,6 +162,7 @@ Caller driver_call(Driver *driver)
 void caller_end(Caller *caller)
 {
     caller->connection = fd_close(caller->connection);
+    assert_true(caller->pid > 1);
     (void)kill(caller->pid, SIGKILL);
     (void)waitpid(caller->pid, NULL, 0);
 }
@@ -419,32 +433,38 @@ Ended driver_ended(Driver *driver, uint64_t key)
     return ended;
 }
 
-Ended driver_command(Driver *driver, uint32_t n, const Spec *spec, char *output, size_t room)
+Ended driver_command_of(Driver *driver, const Caller *caller, uint32_t n, const Spec *spec,
+                        char *output, size_t room)
 {
-    Caller caller = driver_call(driver);
     Spec own = *spec;
     Frame frame;
     int out[2] = {-1, -1};
+    size_t size = 0;
 
     if (output) {
         assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-        own.stdio[1] = out[1];
-        own.stdio[2] = out[1];
+        own.stdio[1] = own.stdio[1] < 0 ? -1 : out[1];
+        own.stdio[2] = own.stdio[2] < 0 ? -1 : out[1];
     }
-    driver_open(driver, DRIVER_KEY(n), caller.connection, &own);
+    driver_open(driver, DRIVER_KEY(n), caller->connection, &own);
     fd_close(out[1]);
     (void)driver_prepared(driver, DRIVER_KEY(n), &frame);
     driver_run(driver, DRIVER_KEY(n), &own, NULL);
     driver_started(driver, DRIVER_KEY(n), NULL);
-    Ended ended = driver_ended(driver, DRIVER_KEY(n));
     if (output) {
-        size_t size = 0;
         for (ssize_t got;
              size < room - 1 && (got = read(out[0], output + size, room - 1 - size)) > 0;)
             size += (size_t)got;
         output[size] = '\0';
         fd_close(out[0]);
     }
+    return driver_ended(driver, DRIVER_KEY(n));
+}
+
+Ended driver_command(Driver *driver, uint32_t n, const Spec *spec, char *output, size_t room)
+{
+    Caller caller = driver_call(driver);
+    Ended ended = driver_command_of(driver, &caller, n, spec, output, room);
     caller_end(&caller);
     return ended;
 }
@@ -467,7 +487,19 @@ const char *in_directory(const Driver *driver, const char *name)
     return path;
 }
 
+char process_state(pid_t pid)
+{
+    char path[32], text[512] = "";
+
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
+    fd_close(fd);
+    const char *after = size > 0 ? strrchr(text, ')') : NULL;
+    return after ? after[2] : '?';
+}
+
 bool process_exists(pid_t pid)
 {
-    return kill(pid, 0) == 0;
+    return !strchr("?ZX", process_state(pid));
 }

@@ -19,9 +19,9 @@
 #include "exec/executor-private.h"
 #include "wire/shim-protocol.h"
 
-#define DRIVER_TIMEOUT_MS 10000
+#define DRIVER_TIMEOUT_MS 30000 /* machines that build or test something else are slow */
 #define DRIVER_DOOR_ID 7u
-#define DRIVER_UID 1000
+#define DRIVER_UID 54321 /* nobody else's on this machine */
 #define DRIVER_KEY(n) MESSAGE_KEY(DRIVER_DOOR_ID, (n))
 
 typedef struct Driver {
@@ -47,10 +47,16 @@ typedef struct Caller {
 } Caller;
 
 void driver_start(Driver *driver, const ExecutorOptions *options);
+/* The same in a directory that is there already: a second life. */
+void driver_start_again(Driver *driver, const ExecutorOptions *options);
+/* Closes what the driver holds of an executor that has ended; removes the directory. */
+void driver_clean(Driver *driver);
 /* STOP, wait, check the exit status and that nothing is left behind. */
 void driver_stop(Driver *driver);
 
-/* `arrange` runs in the caller before it connects; NULL: nothing. */
+/* `arrange` runs in the caller before it connects; NULL: nothing. With DRIVER_UID_ASIS the caller
+ * is who `arrange` has made it. */
+#define DRIVER_UID_ASIS ((uid_t)-1)
 Caller driver_call_as(Driver *driver, uid_t uid, void (*arrange)(void *userdata), void *userdata);
 Caller driver_call(Driver *driver); /* as the test itself */
 void caller_end(Caller *caller);
@@ -104,11 +110,14 @@ void driver_started(Driver *driver, uint64_t key, pid_t *ret_pid);
 /* EXEC_ENDED, stepping over EXEC_EXITED. */
 Ended driver_ended(Driver *driver, uint64_t key);
 
-/* The whole road of one allowed command as the test's own user; its standard output (up to `room`
- * bytes, NUL-terminated) to `output` if not NULL. */
+/* The whole road of one allowed command; its standard output and error (up to `room` bytes,
+ * NUL-terminated) to `output` if not NULL. As this caller, or as the test's own user. */
+Ended driver_command_of(Driver *driver, const Caller *caller, uint32_t n, const Spec *spec,
+                        char *output, size_t room);
 Ended driver_command(Driver *driver, uint32_t n, const Spec *spec, char *output, size_t room);
 
 /* Files for tests. */
 void write_text(const char *path, const char *text, mode_t mode);
 const char *in_directory(const Driver *driver, const char *name); /* static buffers, four deep */
-bool process_exists(pid_t pid);
+bool process_exists(pid_t pid);                                   /* alive, not a zombie */
+char process_state(pid_t pid); /* proc(5), third field of stat; '?' when gone */
