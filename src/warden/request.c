@@ -393,6 +393,16 @@ static void ask(Request *request)
     request_to_executor(request, EXEC_HASH, NULL, 0);
 }
 
+/* A caller that could change the warden itself is no prisoner: whatever the policy says to it, it
+ * could do otherwise. The operator may say that this is meant. */
+static bool is_too_powerful(const Request *request)
+{
+    const PolicyJail *jail = policy_jail(request->warden->policy->policy, request->jail->name);
+
+    return request->warden->context->privileged &&
+           (request->facts->prepared.flags & PREPARED_POWERFUL) && !(jail && jail->allow_root);
+}
+
 static void judge(Request *request)
 {
     const Prepared *prepared = &request->facts->prepared;
@@ -459,6 +469,12 @@ void request_proceed(Request *request)
     else if (!request->warden->policy)
         request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
                             "no policy is loaded");
+    else if (is_too_powerful(request))
+        request_end_refused(
+            request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "refused", NULL,
+            "the caller is root or has CAP_SYS_ADMIN or CAP_SYS_PTRACE and could change the warden "
+            "itself; run the agent as a user of its own, or say allow_root: true for this jail in "
+            "the policy");
     else
         judge(request);
 }

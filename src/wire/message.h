@@ -138,6 +138,8 @@ enum {
     PREPARED_STDIN_MUTABLE = 1u << 4,    /* stdin is neither closed, /dev/null nor a terminal */
     PREPARED_READS_STDIN = 1u << 5,      /* the program takes its instructions from stdin: an
                                             interpreter without operand (sh, psql …) */
+    PREPARED_POWERFUL = 1u << 7,         /* the caller is root, or has CAP_SYS_ADMIN or
+                                            CAP_SYS_PTRACE: it could change the warden itself */
     PREPARED_NO_CGROUP = 1u << 6,        /* a subreaper stands in for the request's cgroup */
 };
 
