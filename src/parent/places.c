@@ -68,7 +68,7 @@ int place_socket(const char *path, mode_t mode, uid_t owner, gid_t group, bool c
 
     if (strlen(path) >= sizeof address.sun_path)
         return -ENAMETOOLONG;
-    (void)strcpy(address.sun_path, path);
+    memcpy(address.sun_path, path, strlen(path));
     _cleanup_fd_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
