@@ -69,7 +69,7 @@ static void read_pattern(Loader *loader, struct fy_node *item, void *object)
     uint64_t seen = 0;
 
     if (fy_node_is_mapping(item)) {
-        if (!loader_mapping(loader, item, fields, 2, pattern, "a pattern", &seen))
+        if (!loader_mapping(loader, item, fields, ARRAY_SIZE(fields), pattern, "a pattern", &seen))
             return;
         if (seen != 1 && seen != 2)
             loader_error(loader, item, "a pattern is a text, {regex: …} or {exact: …}");

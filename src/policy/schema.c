@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "policy/loader.h"
 
 #define DEFAULT_TIMEOUT_MS (UINT64_C(2) * 60 * 1000)
@@ -171,7 +172,7 @@ static void read_env_block(Loader *loader, struct fy_node *value, void *object)
 static void read_environment(Loader *loader, struct fy_node *value, void *object)
 {
     static const Field fields[] = {{"allow", read_env_allow}, {"block", read_env_block}};
-    (void)loader_mapping(loader, value, fields, 2, object, "environment", NULL);
+    (void)loader_mapping(loader, value, fields, ARRAY_SIZE(fields), object, "environment", NULL);
 }
 
 static void read_unsigned(Loader *loader, struct fy_node *value, unsigned *ret)
@@ -206,7 +207,7 @@ static void read_jail_limits(Loader *loader, struct fy_node *value, void *object
     static const Field fields[] = {{"pending", read_limit_pending},
                                    {"connections", read_limit_connections},
                                    {"bytes", read_limit_bytes}};
-    (void)loader_mapping(loader, value, fields, 3, &((PolicyJail *)object)->limits,
+    (void)loader_mapping(loader, value, fields, ARRAY_SIZE(fields), &((PolicyJail *)object)->limits,
                          "the limits of a jail", NULL);
 }
 
@@ -316,7 +317,7 @@ static void read_jail(Loader *loader, struct fy_node *key, struct fy_node *value
     struct fy_node *meant = value ? loader_follow(loader, value) : NULL;
     loader->place = key;
     if (meant && !fy_node_is_null(meant)) /* "name:" alone is a jail of defaults */
-        (void)loader_mapping(loader, meant, fields, 4, jail, "a jail", NULL);
+        (void)loader_mapping(loader, meant, fields, ARRAY_SIZE(fields), jail, "a jail", NULL);
 }
 
 static void read_jails(Loader *loader, struct fy_node *value, void *object)
@@ -389,7 +390,6 @@ void schema_read(Loader *loader, struct fy_node *root)
     policy->default_timeout_ms = DEFAULT_TIMEOUT_MS;
     policy->approval_timeout_ms = DEFAULT_APPROVAL_TIMEOUT_MS;
     policy->approval_grace_ms = DEFAULT_APPROVAL_GRACE_MS;
-    (void)loader_mapping(loader, root, fields, sizeof fields / sizeof fields[0], policy,
-                         "the policy", NULL);
+    (void)loader_mapping(loader, root, fields, ARRAY_SIZE(fields), policy, "the policy", NULL);
     add_default_jail(policy);
 }

@@ -21,21 +21,22 @@ static const char *pick(const char *const *words, size_t n_words)
 
 static const char *const names[] = {"git", "npm", "rm", "a", "ab", "abc", "b", "docker", "gitx"};
 static const char *const commands[] = {
-    "git",       "npm",        "rm",          "a",        "ab",        "b",        "docker",
-    "'a*'",      "'*b'",       "'*i*'",       "'?b'",     "'g?t'",     "'[a-g]*'", "'*'",
-    "'*x'",      "'ab*'",      "'*ab*'",      "'a*c'",    "/usr/bin/git", "/opt/ab", "'/usr/bin/a*'",
-    "'/opt/**'", "'/*/bin/b'", "'*[x]'",      "'\\*'",    "'g*[t]x'",
+    "git",       "npm",        "rm",     "a",     "ab",           "b",        "docker",
+    "'a*'",      "'*b'",       "'*i*'",  "'?b'",  "'g?t'",        "'[a-g]*'", "'*'",
+    "'*x'",      "'ab*'",      "'*ab*'", "'a*c'", "/usr/bin/git", "/opt/ab",  "'/usr/bin/a*'",
+    "'/opt/**'", "'/*/bin/b'", "'*[x]'", "'\\*'", "'g*[t]x'",
 };
 static const char *const words[] = {
-    "push",  "install", "i",  "add",      "run",      "container", "x",  "y",
-    "-f",    "--force", "-C", "--git-dir=x", "--forc", "-xf",     "--", "status",
-    "-c",    "a=b",     "",   "install-x", "xpush",   "--odd",
+    "push", "install", "i",  "add",         "run",    "container", "x",  "y",
+    "-f",   "--force", "-C", "--git-dir=x", "--forc", "-xf",       "--", "status",
+    "-c",   "a=b",     "",   "install-x",   "xpush",  "--odd",
 };
 static const char *const patterns[] = {
-    "push", "install", "x", "y", "-f", "--force", "'*x*'", "{regex: 'x|y'}", "i", "'--f*'", "run",
-    "status", "'-x'", "--odd", "'a=b'",
+    "push", "install", "x",   "y",      "-f",   "--force", "'*x*'", "{regex: 'x|y'}",
+    "i",    "'--f*'",  "run", "status", "'-x'", "--odd",   "'a=b'",
 };
-static const char *const texts[] = {"push", "x", "install x", "force y", "a=b push", "tus", "--force x y"};
+static const char *const texts[] = {"push",     "x",   "install x",  "force y",
+                                    "a=b push", "tus", "--force x y"};
 static const char *const subcommands[] = {"push", "install", "run", "add", "x", "status", "'x y'"};
 static const char *const actions[] = {"allow", "deny", "ask"};
 
@@ -107,7 +108,7 @@ static Policy *random_policy(size_t n_rules)
 
 static void random_query(PolicyQuery *query, const char **argv)
 {
-    static const char *const exes[] = {"/usr/bin/git", "/opt/ab", "/usr/bin/a", "/usr/bin/b",
+    static const char *const exes[] = {"/usr/bin/git", "/opt/ab",  "/usr/bin/a", "/usr/bin/b",
                                        "/usr/bin/npm", "/opt/x/y", NULL};
     size_t argc = 1 + below(6);
 
@@ -186,7 +187,8 @@ static void sparse_policies_agree(void **state)
                 buffer_printf(&out, "argv: {after: 'word-%zu'}}\n", below(60));
                 break;
             case 2:
-                buffer_printf(&out, "argv: {any: ['word-%zu', 'word-%zu']}}\n", below(60), below(60));
+                buffer_printf(&out, "argv: {any: ['word-%zu', 'word-%zu']}}\n", below(60),
+                              below(60));
                 break;
             default:
                 buffer_printf(&out, "argv: ['word-%zu', x]}\n", below(60));

@@ -89,7 +89,8 @@ static void everything_has_a_default(void **state)
 static void jails_are_read(void **state)
 {
     Policy *policy =
-        policy_of("jails:\n  my-agent: {commands: [ls, git], hardened: true, wait: 30s, limits: "
+        policy_of("jails:\n  my-agent: {commands: [ls, git], hardened: true, allow_root: true, "
+                  "wait: 30s, limits: "
                   "{pending: 5, connections: 7, bytes: 70000}}\n  b: {wait: false}\n  c:\n");
     const PolicyJail *jail = policy_jail(policy, "my-agent");
     size_t n_jails;
@@ -99,6 +100,8 @@ static void jails_are_read(void **state)
     assert_int_equal(jail->n_commands, 2);
     assert_string_equal(jail->commands[1], "git");
     assert_true(jail->hardened);
+    assert_true(jail->allow_root);
+    assert_false(policy_jail(policy, "b")->allow_root);
     assert_int_equal(jail->wait_ms, 30000);
     assert_int_equal(jail->limits.pending, 5);
     assert_int_equal(jail->limits.connections, 7);

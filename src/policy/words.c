@@ -15,20 +15,22 @@ bool pattern_names_option(const ArgPattern *pattern, const Option *option)
            words_have(option->names, pattern->name, pattern->name_size);
 }
 
-/* Gives an option its value: joined, or the next word. A value that begins with '-' is more likely
- * an option behind a wrong table than a value, so it makes the word unknown. */
+/* Gives an option its value: joined, or the next word. A value that begins with '-' (but a negative
+ * number) is more likely an option behind a wrong table, so it makes the word unknown. */
 static void take_value(Word *word, WordOption *taken, const char *joined, const char *const *args,
                        size_t n_args)
 {
     taken->value = joined;
     if (joined || taken->option->argument != OPTION_VALUE)
         return;
-    if (word->next >= n_args || word_is_option(args[word->next])) {
+    const char *next = word->next < n_args ? args[word->next] : NULL;
+    if (!next || (word_is_option(next) && !(next[1] >= '0' && next[1] <= '9'))) {
         word->known = false;
         return;
     }
-    taken->value = args[word->next++];
+    taken->value = next;
     taken->value_apart = true;
+    word->next++;
 }
 
 static void read_long(const OptionSet *set, const char *name, const char *const *args,
