@@ -7,9 +7,9 @@
  * to wait and looks again when it fires, so a busy journal pays nothing for it and an idle one
  * has no wake-ups.
  *
- * The writer follows the loop thread's CPU while little is queued: a wake-up on the same CPU
- * costs a third of one across CPUs, and the loop has nothing to do meanwhile. When the queue
- * grows the two may run side by side again.
+ * The writer follows the loop thread's CPU while little is queued: the loop has nothing to do
+ * meanwhile, and wake-ups across CPUs, whose median is the same, have a long tail on a busy machine
+ * (bench-journal, p99). When the queue grows the two may run side by side again.
  */
 #include "journal/journal.h"
 
