@@ -34,7 +34,7 @@ JournalRecord request_record(const Request *request, JournalEvent event, Redacte
         record.verdict = policy_action_name(request->verdict.action);
         record.rule = request->verdict.rule;
     }
-    if (request->env)
+    if (!digest_is_zero(&request->command))
         record.binding = &request->command;
     if (request->asked && !digest_is_zero(&request->hashed.exe))
         record.exe_digest = &request->hashed.exe;

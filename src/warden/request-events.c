@@ -122,6 +122,23 @@ static void on_hashed(Request *request, const LinkFrame *frame)
     request_record_event(request, JOURNAL_ASKED, request->verdict.reason, -1);
 }
 
+/* Nothing more is needed of a large request while it runs: its jail's `bytes` count only what
+ * waits, and a prisoner must not fill our memory with commands that sleep. */
+static void forget_large_words(Request *request)
+{
+    if (request->message_size <= WORDS_KEPT_MAX)
+        return;
+    shim_request_done(&request->words);
+    request->words = SHIM_REQUEST_EMPTY;
+    free(request->env);
+    request->env = NULL;
+    request->envc = 0;
+    free(request->keep);
+    request->keep = NULL;
+    free(request->message);
+    request->message = NULL;
+}
+
 static void on_started(Request *request, Reader *reader)
 {
     uint64_t timeout = request->verdict.timeout_ms;
@@ -146,6 +163,7 @@ static void on_started(Request *request, Reader *reader)
     record.pid = request->command_pid;
     warden_record(request->warden, &record);
     redacted_argv_done(&argv);
+    forget_large_words(request);
     if (request->killed)
         request_end_in_executor(request, 0);
     else if (request->cancelled)
@@ -286,7 +304,7 @@ void request_on_deadline(evutil_socket_t fd UNUSED, short what UNUSED, void *use
 
     switch (request->state) {
     case REQUEST_RECEIVED:
-        if (!request->message) { /* its door never said what it is about */
+        if (!request->has_words) { /* its door never said what it is about */
             request_drop_child(request);
             request_retire(request);
             return;
@@ -376,7 +394,7 @@ void request_on_gone(Jail *jail, uint64_t key, bool by_user)
 /* A request that never got its words has no one to abandon it. */
 static void give_up(Request *request, const char *reason)
 {
-    if (request->message) {
+    if (request->has_words) {
         request->shim_gone = true;
         abandon(request, reason);
         return;

@@ -48,6 +48,7 @@ void request_free(Request *request)
         event_free(request->timer);
     shim_request_done(&request->words);
     free(request->message);
+    free(request->name);
     facts_free(request->facts);
     free(request->failure_text);
     policy_unref(request->policy);
@@ -453,7 +454,7 @@ static void judge(Request *request)
 /* Both halves are here, or the executor has given up on its own. */
 void request_proceed(Request *request)
 {
-    if (!request->message || (!request->facts && request->failure == 0))
+    if (!request->has_words || (!request->facts && request->failure == 0))
         return;
     request_clear_deadline(request);
     request->warden->n_total++;
@@ -499,8 +500,9 @@ static bool take_words(Request *request, const char *blob, size_t size)
     if (shim_request_decode(&header, request->message + sizeof header, size - sizeof header,
                             &request->words) != SHIM_OK)
         return false;
-    request->name = command_name(&request->words);
-    return true;
+    request->name = strdup(command_name(&request->words));
+    request->has_words = request->name != NULL;
+    return request->has_words;
 }
 
 void request_on_words(Jail *jail, LinkFrame *frame)
@@ -515,7 +517,7 @@ void request_on_words(Jail *jail, LinkFrame *frame)
 
     if (!request)
         request = request_new(jail, frame->key);
-    if (!request || request->message || !reader_done(&reader)) {
+    if (!request || request->has_words || !reader_done(&reader)) {
         log_error("the door of jail %s sent a request that cannot be", jail->name);
         return;
     }

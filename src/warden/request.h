@@ -6,6 +6,7 @@
 #include "warden/state.h"
 
 #define STEP_TIME_MAX_MS 15000u /* for the door's and the executor's part of a request */
+#define WORDS_KEPT_MAX (32u * 1024)
 #define TERM_GRACE_MS 5000u
 
 Facts *facts_free(Facts *facts); /* accepts NULL, returns NULL */

@@ -68,11 +68,12 @@ struct Request {
     Request *next, *previous; /* of the jail */
 
     /* Words: what the shim said, by way of the door. */
-    char *message; /* header and body, owned; NULL until they came */
+    bool has_words;
+    char *message; /* header and body, owned; a large one is forgotten when the command runs */
     size_t message_size;
     ShimRequest words;
-    const char *name; /* the command's name, in `message` */
-    pid_t pid;        /* of the writer, by the door's word; the facts' word counts */
+    char *name; /* the command's name, owned */
+    pid_t pid;  /* of the writer, by the door's word; the facts' word counts */
     uid_t uid;
     gid_t gid;
 
