@@ -21,7 +21,7 @@ void file_init(File *file)
 {
     file->fd = -EBADF;
     file->found[0] = file->path[0] = '\0';
-    file->writable = false;
+    file->writable = file->bendable = false;
 }
 
 void file_done(File *file)
@@ -262,6 +262,7 @@ static bool may_redirect(const char *found)
 
 void file_judge_writable(File *file)
 {
-    file->writable =
-        judge_writable(file) || (strcmp(file->found, file->path) != 0 && may_redirect(file->found));
+    file->writable = judge_writable(file);
+    file->bendable =
+        file->writable || (strcmp(file->found, file->path) != 0 && may_redirect(file->found));
 }

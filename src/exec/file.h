@@ -19,7 +19,8 @@ typedef struct File {
     char path[PATH_MAX];  /* resolved, absolute */
     struct stat status;
     char head[FILE_HEAD_SIZE]; /* first bytes, zero-filled */
-    bool writable;             /* file_judge_writable() */
+    bool writable;             /* file_judge_writable(): what is at `path` */
+    bool bendable;             /* … or where `found` leads */
 } File;
 
 /* Initialises only what must be. */
@@ -43,7 +44,7 @@ bool file_is_elf(const File *file);
 bool file_is_script(const File *file);
 
 /* Could a process with the rights that we have now (the caller's) change what is found at
- * `file->found` and `file->path`: the content, or any directory entry or symbolic link on the way
- * to it? In doubt, and for a relative path: yes. For root it means: could anyone but root. Fills
- * `writable`. */
+ * `file->path`: the content, or any directory entry on the way to it (`writable`)? Or make
+ * `file->found` lead elsewhere, by a symbolic link on the way (`bendable`)? In doubt, and for a
+ * relative path: yes. For root it means: could anyone but root. */
 void file_judge_writable(File *file);

@@ -117,13 +117,13 @@ uint32_t program_flags(const Program *program)
 {
     uint32_t flags = 0;
 
-    if (program->exe.writable || (program->is_script && program->script.interpreter.writable))
+    if (program->exe.bendable || (program->is_script && program->script.interpreter.bendable))
         flags |= PREPARED_EXE_WRITABLE;
     if (program->is_script)
         flags |= PREPARED_SCRIPT;
     if (program->operand_file.fd >= 0)
         flags |= PREPARED_OPERAND;
-    if (program->operand_file.fd >= 0 && program->operand_file.writable)
+    if (program->operand_file.fd >= 0 && program->operand_file.bendable)
         flags |= PREPARED_OPERAND_WRITABLE;
     if (program->operand.kind == OPERAND_STDIN)
         flags |= PREPARED_READS_STDIN;

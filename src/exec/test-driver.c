@@ -137,8 +137,9 @@ Caller driver_call_as(Driver *driver, uid_t uid, void (*arrange)(void *userdata)
             5);
         if (arrange)
             arrange(userdata);
-        if (uid != geteuid() && (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 ||
-                                 setresuid(uid, uid, uid) < 0))
+        if (uid != DRIVER_UID_ASIS && uid != geteuid() &&
+            (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 ||
+             setresuid(uid, uid, uid) < 0))
             _exit(1);
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
