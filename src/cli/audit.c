@@ -308,6 +308,24 @@ static bool matches(size_t by, const char *wanted, const char *bytes, size_t siz
     return size == wanted_size || (by == BY_COMMAND && bytes[size - wanted_size - 1] == '/');
 }
 
+/* False only when the line cannot hold a wanted value, which is found out ten times faster than
+ * by parsing it. Values that JSON may write in another way, and parts of paths, are left to that.
+ */
+static bool may_be_selected(const Selection *selection, const char *line, size_t size)
+{
+    for (size_t by = 0; by < BY_COUNT; by++) {
+        const char *wanted = selection->values[by];
+        if (!wanted || by == BY_COMMAND || strpbrk(wanted, "\"\\"))
+            continue;
+        bool plain = true;
+        for (const char *c = wanted; *c; c++)
+            plain &= *c >= ' ' && *c < 0x7f;
+        if (plain && !memmem(line, size, wanted, strlen(wanted)))
+            return false;
+    }
+    return true;
+}
+
 static bool is_selected(const Selection *selection, const json_t *record)
 {
     uint64_t time_us = 0;
@@ -515,6 +533,8 @@ static int on_line(const char *line, size_t size, void *userdata)
 
     if (selection->ring && !is_filtered(selection))
         return memchr(line, '\0', size) ? 0 : keep(selection, line, size);
+    if (!may_be_selected(selection, line, size))
+        return 0;
     json_t *record = parse_line(selection, line, size);
     if (!record)
         return 0;
