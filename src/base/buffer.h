@@ -35,7 +35,7 @@ static inline size_t buffer_size(const Buffer *buffer)
 }
 static inline const char *buffer_head(const Buffer *buffer)
 {
-    return buffer->bytes + buffer->start;
+    return buffer->bytes ? buffer->bytes + buffer->start : "";
 }
 
 /* Room for `size` more bytes at the tail, or NULL (sticky error). Add what was used to `size`

@@ -196,6 +196,8 @@ int confine_syscalls(bool may_thread)
     int result = add_calls(filter, SCMP_ACT_ALLOW, allowed_calls, ARRAY_SIZE(allowed_calls));
     if (result == 0)
         result = add_calls(filter, SCMP_ACT_KILL_PROCESS, deadly_calls, ARRAY_SIZE(deadly_calls));
+    if (result == 0 && may_thread) /* a thread may follow its loop to the same processor */
+        result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sched_setaffinity), 0);
     if (result == 0 && may_thread) {
         /* glibc falls back from clone3 to clone, whose flags a filter can read. */
         result = seccomp_rule_add(

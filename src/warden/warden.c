@@ -49,9 +49,10 @@ static void record_message(Warden *warden, JournalEvent event, const char *messa
 
 /* The journal. */
 
+/* Only what is on disk: a power failure must not put the file behind its own head. */
 static void send_head(Warden *warden)
 {
-    JournalHead head = journal_head(warden->journal);
+    JournalHead head = journal_synced_head(warden->journal);
     Buffer payload = BUFFER_EMPTY(64);
 
     if (head.seq == warden->head_sent)
@@ -63,12 +64,19 @@ static void send_head(Warden *warden)
     buffer_done(&payload);
 }
 
+static void on_synced(int result, void *userdata)
+{
+    if (result == 0)
+        send_head(userdata);
+}
+
 static void on_head_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
 {
     Warden *warden = userdata;
+
     warden->head_timer_on = false;
     if (journal_head(warden->journal).seq != warden->head_sent)
-        send_head(warden);
+        (void)journal_sync(warden->journal, on_synced, warden);
 }
 
 static void on_journal(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
@@ -77,7 +85,7 @@ static void on_journal(evutil_socket_t fd UNUSED, short what UNUSED, void *userd
     struct timeval delay = clock_timeval_of_ms(HEAD_DELAY_MS);
 
     journal_dispatch(warden->journal);
-    if (!warden->head_timer_on) {
+    if (!warden->head_timer_on && journal_head(warden->journal).seq != warden->head_sent) {
         (void)event_add(warden->head_timer, &delay);
         warden->head_timer_on = true;
     }
