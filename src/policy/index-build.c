@@ -300,6 +300,8 @@ static Slot *slot_for(Index *index, uint64_t key)
     while (index->slots[at].key != 0 && index->slots[at].key != key)
         at = (at + 1) & index->mask;
     index->slots[at].key = key;
+    size_t bit = (key >> 24) & index->filter_mask;
+    index->filter[bit / 64] |= UINT64_C(1) << (bit % 64);
     return &index->slots[at];
 }
 
@@ -312,17 +314,22 @@ static int fill_slots(Builder *builder, Arena *arena)
     while (room < 2 * (filed->n_items + builder->inner.n_items))
         room *= 2;
     index->slots = ARENA_NEW(arena, Slot, room);
+    index->filter = ARENA_NEW(arena, uint64_t, room * 8 / 64);
     uint32_t *numbers = ARENA_NEW(arena, uint32_t, filed->n_items);
-    if (!index->slots || !numbers)
+    if (!index->slots || !index->filter || !numbers)
         return -ENOMEM;
     index->mask = room - 1;
-    for (size_t i = 0; i < filed->n_items; i++) {
-        const Entry *entry = &filed->items[i];
-        Slot *slot = slot_for(index, entry->key);
-        if (!slot->rules)
-            slot->rules = &numbers[i];
-        numbers[i] = entry->rule;
-        slot->n_rules++;
+    index->filter_mask = room * 8 - 1;
+    for (size_t i = 0; i < filed->n_items; i++)
+        numbers[i] = filed->items[i].rule;
+    for (size_t begin = 0, end; begin < filed->n_items; begin = end) {
+        Slot *slot = slot_for(index, filed->items[begin].key);
+        for (end = begin; end < filed->n_items && filed->items[end].key == slot->key; end++)
+            slot->n_rules++;
+        if (slot->n_rules == 1)
+            slot->only = numbers[begin];
+        else
+            slot->rules = &numbers[begin];
     }
     for (size_t i = 0; i < builder->inner.n_items; i++) {
         Slot *slot = slot_for(index, builder->inner.items[i].key);

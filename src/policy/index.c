@@ -22,12 +22,13 @@ typedef struct Search {
 /* Judges the rules of one list, in order, as long as they would come before the best so far. */
 static void try_list(Search *search, const Slot *slot)
 {
-    for (uint32_t i = 0; i < slot->n_rules && slot->rules[i] < search->best; i++) {
-        RuleOutcome outcome =
-            rule_judge(search->judging, &search->policy->rules[slot->rules[i]], NULL);
+    const uint32_t *rules = slot_rules(slot);
+
+    for (uint32_t i = 0; i < slot->n_rules && rules[i] < search->best; i++) {
+        RuleOutcome outcome = rule_judge(search->judging, &search->policy->rules[rules[i]], NULL);
         if (outcome == RULE_NO)
             continue;
-        search->best = slot->rules[i];
+        search->best = rules[i];
         search->gave_up = outcome == RULE_GAVE_UP;
         return;
     }

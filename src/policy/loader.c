@@ -48,8 +48,10 @@ void loader_place(Loader *loader, struct fy_node *node, unsigned *ret_line, unsi
         (void)scalar_place(loader->place, ret_line, ret_column);
 }
 
-static void report(Loader *loader, unsigned line, unsigned column, bool warning, const char *text,
-                   size_t size, const char *format, va_list arguments)
+__attribute__((format(printf, 7, 0))) static void report(Loader *loader, unsigned line,
+                                                         unsigned column, bool warning,
+                                                         const char *text, size_t size,
+                                                         const char *format, va_list arguments)
 {
     _cleanup_free_ char *message = NULL;
 
@@ -59,8 +61,9 @@ static void report(Loader *loader, unsigned line, unsigned column, bool warning,
                 message ? message : "out of memory");
 }
 
-static void report_node(Loader *loader, struct fy_node *node, bool warning, const char *format,
-                        va_list arguments)
+__attribute__((format(printf, 4, 0))) static void report_node(Loader *loader, struct fy_node *node,
+                                                              bool warning, const char *format,
+                                                              va_list arguments)
 {
     unsigned line, column;
     size_t size = 0;

@@ -19,7 +19,7 @@
 #define POLICY_STRING_MAX 4096
 #define POLICY_REASON_MAX 1024
 #define POLICY_NAME_MAX 128
-#define POLICY_VISITS_MAX 4000000 /* YAML nodes read, aliases followed */
+#define POLICY_VISITS_MAX 1500000 /* YAML nodes read, aliases followed */
 
 typedef struct StringList {
     const char **items;
@@ -92,30 +92,27 @@ typedef struct Example {
     bool wanted; /* `match`, else `not_match` */
 } Example;
 
+/* What judging looks at comes first, so that a rule that does not apply costs one or two lines of
+ * the cache. */
 typedef struct Rule {
-    const char *label; /* its name, or "rule 3" */
-    bool named;
-    unsigned line, column;
-    PolicyAction action;
-    bool has_action;
-    const char *reason;
-    bool has_timeout, has_approval_timeout, has_wait, has_executor;
-    uint64_t timeout_ms, approval_timeout_ms, wait_ms;
-    PolicyExecutor executor;
     CommandPattern *commands;
     size_t n_commands;
-    StringList args; /* old form: any of these within the joined arguments */
+    PolicyAction action;
+    PolicyExecutor executor;
+    uint32_t n_argv, n_uids, n_gids, n_jails, n_env;
     ArgvMatch *argv; /* all of these */
-    size_t n_argv;
+    StringList args; /* old form: any of these within the joined arguments */
     StringList cwd;
     IdRange *uids, *gids;
-    size_t n_uids, n_gids;
     Pattern *jails;
-    size_t n_jails;
     EnvCondition *env;
-    size_t n_env;
     OptionTable options; /* the rule's own */
     bool option_words;   /* they are of the one-dash-and-a-word kind */
+    bool named, has_action, has_timeout, has_approval_timeout, has_wait, has_executor;
+    unsigned line, column;
+    const char *label; /* its name, or "rule 3" */
+    const char *reason;
+    uint64_t timeout_ms, approval_timeout_ms, wait_ms;
     Example *examples;
     size_t n_examples;
 } Rule;

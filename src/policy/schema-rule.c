@@ -166,7 +166,7 @@ static void read_range(Loader *loader, struct fy_node *item, void *object)
     loader_error(loader, item, "this must be a number or a range, as in 1000 or 1000-1999");
 }
 
-static void read_ids(Loader *loader, struct fy_node *value, IdRange **ret, size_t *ret_count)
+static void read_ids(Loader *loader, struct fy_node *value, IdRange **ret, uint32_t *ret_count)
 {
     size_t count = loader_count(loader, value, POLICY_LIST_MAX);
     Ranges ranges = {.items = ARENA_NEW(loader_arena(loader), IdRange, count)};
@@ -176,7 +176,7 @@ static void read_ids(Loader *loader, struct fy_node *value, IdRange **ret, size_
     if (count == 0)
         loader_error(loader, value, "this list needs at least one number");
     *ret = ranges.items;
-    *ret_count = ranges.n_items;
+    *ret_count = (uint32_t)ranges.n_items;
 }
 
 static void read_uid(Loader *loader, struct fy_node *value, void *object)
