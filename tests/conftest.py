@@ -2,6 +2,7 @@
 
 import faulthandler
 import os
+import signal
 import sys
 
 import pytest
@@ -17,6 +18,13 @@ TEST_SECONDS = 300
 
 def pytest_configure(config):
     harness.become_subreaper()
+    # Whoever started us may ignore signals (nohup, a job in the background), and what is ignored is
+    # inherited by every program of the tests.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1,
+                   signal.SIGUSR2, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCHLD):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT
+                          else signal.SIG_DFL)
     config.addinivalue_line("markers", "quick: part of `make check`")
     config.addinivalue_line("markers", "release_only: about the release build (size, speed)")
     config.addinivalue_line("markers", "root: needs root")
