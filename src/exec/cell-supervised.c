@@ -22,6 +22,7 @@ static void on_supervisor_end(evutil_socket_t fd UNUSED, short what UNUSED, void
         return;
     (void)event_del(&cell->child_event);
     cell_drain_control(cell);
+    cell_part(cell);
     if (!cell->is_empty) /* killed: its orphans are ours */
         event_active(&cell->block->orphans_event, EV_TIMEOUT, 0);
     if (!cell->has_exited)
@@ -51,6 +52,7 @@ static void on_lead(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata
     }
     if (message.type == SUPERVISOR_FORKED) {
         cell->pid = (pid_t)message.value;
+        cell_drain_control(cell);
     } else if (message.type == SUPERVISOR_EXITED) {
         cell_drain_control(cell);
         cell_has_exited(cell, (uint8_t)(message.value >> 8), (uint8_t)message.value, message.extra);

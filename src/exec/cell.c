@@ -65,7 +65,7 @@ void cell_is_empty(Cell *cell)
     release(cell);
 }
 
-static void part(Cell *cell)
+void cell_part(Cell *cell)
 {
     if (cell->has_parted)
         return;
@@ -88,8 +88,12 @@ void cell_drain_control(Cell *cell)
         fd_received_done(&received);
         if (size == -EAGAIN || size == -EINTR)
             return;
+        if (size <= 0 && cell->pid == 0) {
+            (void)event_del(&cell->control_event); /* first its supervisor must say who it is */
+            return;
+        }
         if (size <= 0)
-            part(cell);
+            cell_part(cell);
         else if (cell->userdata)
             cell->block->handlers->said(cell, (uint8_t)message[0], message + 1, (size_t)size - 1,
                                         cell->userdata);

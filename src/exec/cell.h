@@ -104,5 +104,6 @@ void cell_abandon(Cell *cell);
 
 /* For the kinds. */
 void cell_drain_control(Cell *cell);
+void cell_part(Cell *cell);
 void cell_has_exited(Cell *cell, uint8_t kind, uint8_t value, unsigned left);
 void cell_is_empty(Cell *cell);

@@ -383,6 +383,7 @@ static void test_moved(void **state UNUSED)
     File file;
 
     write_bytes(at("moved"), elf, sizeof elf, 0755);
+    write_bytes(at("b/deep"), elf, sizeof elf, 0755);
     assert_int_equal(file_open(AT_FDCWD, at("moved"), FILE_TO_EXECUTE, &file), 0);
     assert_int_equal(rename(at("b/deep"), at("moved")), 0);
     file_judge_writable(&file);
