@@ -1,22 +1,14 @@
 /*
- * The parent process (parent.h): start-up, restarts, reloads, the journal's files, the end.
+ * The parent process (parent.h): restarts, the watchdog, the end.
  */
 #include "parent/parent.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <libgen.h>
-#include <limits.h>
-#include <malloc.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -25,199 +17,12 @@
 
 #define PING_S 5
 #define SILENCE_MAX_MS 20000u /* a child that says nothing for so long is ended */
-#define RELOAD_DELAY_MS 50u   /* editors write in several steps */
 #define RESTART_MIN_MS 100u
 #define RESTART_MAX_MS 5000u
 #define QUIET_MS 10000u /* without a failure: the count of failures starts again */
 #define STOP_TIME_MAX_S 10
 
 static void start_all(Parent *parent);
-
-/* The policy. */
-
-static void send_policy(Parent *parent)
-{
-    Child *warden = child_find(parent, CHILD_WARDEN);
-    Buffer payload = BUFFER_EMPTY(8192);
-
-    if (!warden)
-        return;
-    int fd = place_policy(parent->options->policy, geteuid());
-    if (fd == -EPERM)
-        log_error("%s: others can change this file (its owner must be root or the warden's own "
-                  "user, and nobody else may write to it); the policy before stays in force",
-                  parent->options->policy);
-    else if (fd < 0)
-        log_error("%s: %s; the policy before stays in force", parent->options->policy,
-                  strerror(-fd));
-    buffer_put_string(&payload, parent->options->policy);
-    (void)child_send(warden, MESSAGE_POLICY, &payload, fd);
-    fd_close(fd);
-}
-
-/* Loads the policy for its jails; complains on stderr. NULL when it is not good. */
-static Policy *load_policy(const Parent *parent)
-{
-    PolicyProblems problems = {.items = NULL};
-    Policy *policy = NULL;
-    const char *path = parent->options->policy;
-    int fd = place_policy(path, geteuid());
-
-    if (fd == -EPERM)
-        log_error("%s: others can change this file; its owner must be root or the warden's own "
-                  "user, and nobody else may write to it",
-                  path);
-    if (fd < 0 && fd != -EPERM)
-        log_error("%s: %s", path, strerror(-fd));
-    if (fd < 0)
-        return NULL;
-    fd_close(fd);
-    int result = policy_load_file(path, &policy, &problems);
-    if (result < 0)
-        log_error("%s: %s", path, strerror(-result));
-    policy_problems_print(&problems, stderr);
-    policy_problems_done(&problems);
-    return policy;
-}
-
-static void on_policy_answer(Parent *parent, const LinkFrame *frame)
-{
-    Reader reader = reader_of(frame->payload, frame->size);
-    bool ok = reader_u8(&reader) != 0;
-    const char *problems = reader_string(&reader);
-
-    if (!ok) {
-        log_error("policy refused, the one before stays in force: %s", problems);
-        return;
-    }
-    log_info("policy %s is in force", parent->options->policy);
-    if (!parent->announced)
-        return;
-    Policy *policy = load_policy(parent);
-    if (policy && jails_reconcile(parent, policy) < 0)
-        log_error("not every jail of the policy can be served");
-    policy_free(policy);
-    (void)malloc_trim(0);
-}
-
-static void on_reload_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
-{
-    send_policy(userdata);
-}
-
-static void on_inotify(evutil_socket_t fd, short what UNUSED, void *userdata)
-{
-    Parent *parent = userdata;
-    char events[4096] __attribute__((aligned(8)));
-    struct timeval delay = clock_timeval_of_ms(RELOAD_DELAY_MS);
-    const char *slash = strrchr(parent->options->policy, '/');
-    bool touched = false;
-    ssize_t got;
-
-    while ((got = read(fd, events, sizeof events)) > 0) {
-        for (char *at = events; at < events + got;) {
-            const struct inotify_event *event = (const struct inotify_event *)(void *)at;
-            /* "..data" is how orchestrators swap a whole directory of configuration. */
-            touched |= event->len > 0 &&
-                       (strcmp(event->name, slash + 1) == 0 || strcmp(event->name, "..data") == 0);
-            touched |= event->len == 0 && (event->mask & (IN_CLOSE_WRITE | IN_ATTRIB)) != 0;
-            at += sizeof *event + event->len;
-        }
-    }
-    if (touched)
-        (void)event_add(parent->reload_timer, &delay);
-}
-
-static int watch_policy(Parent *parent)
-{
-    char directory[PATH_MAX], target[PATH_MAX];
-    const uint32_t mask = IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE;
-
-    parent->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (parent->inotify_fd < 0)
-        return -errno;
-    (void)snprintf(directory, sizeof directory, "%s", parent->options->policy);
-    if (inotify_add_watch(parent->inotify_fd, dirname(directory), mask) < 0)
-        return -errno;
-    /* A symlink's target may be edited elsewhere. */
-    if (realpath(parent->options->policy, target) && strcmp(target, parent->options->policy) != 0)
-        (void)inotify_add_watch(parent->inotify_fd, target, IN_CLOSE_WRITE);
-    parent->inotify =
-        event_new(parent->loop, parent->inotify_fd, EV_READ | EV_PERSIST, on_inotify, parent);
-    return parent->inotify && event_add(parent->inotify, NULL) == 0 ? 0 : -ENOMEM;
-}
-
-/* The journal's files. */
-
-static char *recovery_text(const JournalRecovery *recovery, const JournalHead *head)
-{
-    char *text = NULL;
-    int size = 0;
-
-    if (recovery->behind_head || recovery->head_differs)
-        size = asprintf(&text,
-                        "the journal is not the one that was written: %s (now at seq %llu); run "
-                        "clawrden-cli audit verify",
-                        recovery->behind_head ? "its tail is missing"
-                                              : "the record at the saved head was changed",
-                        (unsigned long long)head->seq);
-    else if (recovery->torn_bytes > 0)
-        size = asprintf(&text, "a torn last line of %llu bytes was cut after a crash",
-                        (unsigned long long)recovery->torn_bytes);
-    else if (head->seq > 0 && !recovery->clean_stop)
-        text = strdup("the run before did not stop cleanly: what ran then was ended, its ends "
-                      "were not recorded");
-    return size < 0 ? NULL : text;
-}
-
-static int send_journal(Parent *parent, Child *warden)
-{
-    JournalHead head = {.seq = 0};
-    JournalRecovery recovery = {.torn_bytes = 0};
-    Buffer payload = BUFFER_EMPTY(8192);
-    gid_t group = parent->context.privileged ? parent->context.operators : getegid();
-
-    _cleanup_fd_ int fd =
-        journal_file_open(parent->options->audit, group, &parent->head, &head, &recovery);
-    if (fd < 0) {
-        log_error("the journal %s cannot be opened: %s", parent->options->audit, strerror(-fd));
-        return fd;
-    }
-    _cleanup_free_ char *text = recovery_text(&recovery, &head);
-    if (text)
-        log_warning("%s", text);
-    parent->head = head;
-    buffer_put_u64(&payload, head.seq);
-    buffer_put(&payload, head.hash.bytes, DIGEST_SIZE);
-    buffer_put_string(&payload, text);
-    return child_send(warden, MESSAGE_JOURNAL, &payload, fd);
-}
-
-static void on_segment_wanted(Parent *parent, Child *warden)
-{
-    gid_t group = parent->context.privileged ? parent->context.operators : getegid();
-    _cleanup_fd_ int fd = journal_file_rotate(parent->options->audit, group);
-    Buffer payload = BUFFER_EMPTY(64);
-
-    buffer_put_u32(&payload, fd < 0 ? (uint32_t)-fd : 0);
-    (void)child_send(warden, MESSAGE_SEGMENT, &payload, fd);
-}
-
-static void on_head(Parent *parent, const LinkFrame *frame)
-{
-    Reader reader = reader_of(frame->payload, frame->size);
-    JournalHead head = {.seq = reader_u64(&reader)};
-    const char *hash = reader_bytes(&reader, DIGEST_SIZE);
-
-    if (!reader_done(&reader) || head.seq <= parent->head.seq)
-        return; /* a head never goes back */
-    memcpy(head.hash.bytes, hash, DIGEST_SIZE);
-    parent->head = head;
-    int result = journal_head_save(parent->head_path, &head);
-    if (result < 0)
-        log_warning("the journal's head cannot be saved to %s: %s", parent->head_path,
-                    strerror(-result));
-}
 
 /* Children. */
 
@@ -266,13 +71,13 @@ void parent_on_child_frame(Child *child, LinkFrame *frame)
     if (frame->type == MESSAGE_READY)
         on_ready(child);
     else if (frame->type == MESSAGE_POLICY_ANSWER && warden)
-        on_policy_answer(parent, frame);
+        files_on_policy_answer(parent, frame);
     else if (frame->type == MESSAGE_SEGMENT_WANTED && warden)
-        on_segment_wanted(parent, child);
+        files_on_segment_wanted(parent, child);
     else if (frame->type == MESSAGE_HEAD && warden)
-        on_head(parent, frame);
+        files_on_head(parent, frame);
     else if (frame->type == MESSAGE_RELOAD && warden)
-        send_policy(parent);
+        files_send_policy(parent);
     else {
         log_error("%s sent message %u, which it may not", child->role, frame->type);
         child_kill(child);
@@ -306,12 +111,12 @@ static void start_all(Parent *parent)
 
     parent->restarting = false;
     if (!executor || !warden || children_link(warden, executor, 0, "", "") < 0 ||
-        send_journal(parent, warden) < 0) {
+        files_send_journal(parent, warden) < 0) {
         if (!parent->announced)
             fail(parent);
         return;
     }
-    send_policy(parent);
+    files_send_policy(parent);
     start_api(parent);
     for (ServedJail *jail = parent->jails; jail; jail = jail->next)
         (void)jail_start_door(parent, jail);
@@ -444,7 +249,7 @@ static void on_signal(evutil_socket_t number, short what UNUSED, void *userdata)
     struct timeval limit = {.tv_sec = STOP_TIME_MAX_S};
 
     if (number == SIGHUP) {
-        send_policy(parent);
+        files_send_policy(parent);
         return;
     }
     if (parent->stopping) {
@@ -460,121 +265,6 @@ static void on_signal(evutil_socket_t number, short what UNUSED, void *userdata)
             (void)child_send(child, MESSAGE_STOP, NULL, -1);
     if (!parent->children)
         (void)event_base_loopbreak(parent->loop);
-}
-
-/* Start-up. */
-
-static int find_user(const char *name, const char *suffix, ProcessUser *ret)
-{
-    char full[80];
-    (void)snprintf(full, sizeof full, "%s%s", name, suffix);
-    const struct passwd *user = getpwnam(full);
-    if (!user || user->pw_uid == 0) {
-        log_error("there is no user '%s'%s; create it with: useradd --system --user-group "
-                  "--no-create-home --shell /usr/sbin/nologin %s",
-                  full, user ? " but root" : "", full);
-        return -ENOENT;
-    }
-    *ret = (ProcessUser){.uid = user->pw_uid, .gid = user->pw_gid};
-    return 0;
-}
-
-static int find_users(Parent *parent)
-{
-    const char *name = parent->options->user;
-    ProcessContext *context = &parent->context;
-
-    if (!context->privileged) {
-        log_warning("not started as root: everything runs as this user, and nothing separates the "
-                    "agent from the warden. This is no security boundary");
-        context->operators = getegid();
-        return 0;
-    }
-    /* All three are looked up, so that all that are missing are named. */
-    int warden = find_user(name, "", &context->warden);
-    int door = find_user(name, "-door", &context->door);
-    int api = find_user(name, "-api", &context->api);
-    if (warden < 0 || door < 0 || api < 0)
-        return -ENOENT;
-    context->operators = context->warden.gid;
-    return 0;
-}
-
-static int make_places(Parent *parent)
-{
-    const ProcessContext *context = &parent->context;
-    const Options *options = parent->options;
-    char path[PATH_MAX];
-    uid_t uid = geteuid();
-    gid_t gid = getegid();
-    const char *at = options->run_dir;
-
-    int result = place_directory(at, 0755, uid, gid);
-    if (result == 0) {
-        (void)snprintf(path, sizeof path, "%s/jails", options->run_dir);
-        result = place_directory(at = path, 0755, uid, gid);
-    }
-    if (result == 0) {
-        at = options->state_dir;
-        result = place_directory(at, 0700, uid, gid);
-    }
-    char api_path[PATH_MAX];
-    (void)snprintf(api_path, sizeof api_path, "%s", options->api_socket);
-    const char *api_directory = dirname(api_path);
-    gid_t operators = context->privileged ? context->operators : gid;
-    if (result == 0) {
-        at = api_directory;
-        result = place_directory(at, 0750, uid, operators);
-    }
-    if (result < 0)
-        log_error("%s: %s", at,
-                  result == -EPERM ? "others own this directory or can write to it"
-                                   : strerror(-result));
-    return result;
-}
-
-static int open_places(Parent *parent)
-{
-    const Options *options = parent->options;
-    gid_t operators = parent->context.privileged ? parent->context.operators : getegid();
-
-    parent->lock_fd = place_lock(options->state_dir);
-    if (parent->lock_fd < 0) {
-        log_error("%s: %s", options->state_dir,
-                  parent->lock_fd == -EWOULDBLOCK ? "another warden uses this state directory"
-                                                  : strerror(-parent->lock_fd));
-        return parent->lock_fd;
-    }
-    parent->api_listener = place_socket(options->api_socket, 0660, geteuid(), operators, false);
-    if (parent->api_listener < 0) {
-        log_error("%s: %s", options->api_socket, strerror(-parent->api_listener));
-        return parent->api_listener;
-    }
-    if (asprintf(&parent->head_path, "%s/journal.head", options->state_dir) < 0)
-        return -ENOMEM;
-    int loaded = journal_head_load(parent->head_path, &parent->head);
-    if (loaded < 0)
-        log_warning("%s: %s; the journal's tail cannot be checked against it", parent->head_path,
-                    strerror(-loaded));
-    return 0;
-}
-
-static int serve_jails(Parent *parent)
-{
-    Policy *policy = load_policy(parent);
-    if (!policy)
-        return -EINVAL;
-    int result = jails_reconcile(parent, policy);
-    policy_free(policy);
-    (void)malloc_trim(0);
-    if (result < 0)
-        return result;
-    for (ServedJail *jail = parent->jails; jail; jail = jail->next)
-        if (strcmp(jail->name, "default") == 0 && parent->options->socket)
-            result = place_symlink(jail->socket_path, parent->options->socket);
-    if (result < 0)
-        log_error("%s: %s", parent->options->socket, strerror(-result));
-    return result;
 }
 
 static int watch_signals(Parent *parent)
@@ -595,11 +285,10 @@ static int make_timers(Parent *parent)
     struct timeval ping = {.tv_sec = PING_S};
 
     parent->watchdog = event_new(parent->loop, -1, EV_PERSIST, on_watchdog, parent);
-    parent->reload_timer = event_new(parent->loop, -1, 0, on_reload_timer, parent);
     parent->restart_timer = event_new(parent->loop, -1, 0, on_restart_timer, parent);
     parent->stop_timer = event_new(parent->loop, -1, 0, on_stop_time, parent);
-    if (!parent->watchdog || !parent->reload_timer || !parent->restart_timer ||
-        !parent->stop_timer || event_add(parent->watchdog, &ping) < 0)
+    if (!parent->watchdog || !parent->restart_timer || !parent->stop_timer ||
+        event_add(parent->watchdog, &ping) < 0)
         return -ENOMEM;
     return 0;
 }
@@ -643,7 +332,7 @@ int parent_run(const Options *options)
         .inotify_fd = -EBADF,
     };
 
-    if (find_users(&parent) < 0)
+    if (setup_find_users(&parent) < 0)
         return 2;
     (void)prctl(PR_SET_NAME, "clwd-parent", 0, 0, 0);
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -652,13 +341,13 @@ int parent_run(const Options *options)
     if (result == 0)
         result = watch_signals(&parent);
     if (result == 0)
-        result = make_places(&parent);
+        result = setup_make_places(&parent);
     if (result == 0)
-        result = open_places(&parent);
+        result = setup_open_places(&parent);
     if (result == 0)
-        result = serve_jails(&parent);
+        result = setup_serve_jails(&parent);
     if (result == 0)
-        result = watch_policy(&parent);
+        result = files_watch_policy(&parent);
     if (result < 0) {
         tear_down(&parent);
         return EXIT_FAILURE;

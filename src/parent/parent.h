@@ -90,5 +90,22 @@ void parent_on_child_ended(Child *child);
 /* Runs the service until it is told to stop. Returns the program's exit status. */
 int parent_run(const Options *options);
 
+/* setup.c: 0 or -errno, the reason already said. */
+int setup_find_users(Parent *parent);
+int setup_make_places(Parent *parent);
+int setup_open_places(Parent *parent);
+int setup_serve_jails(Parent *parent);
+
+/* files.c */
+/* Loads the policy for its jails; says on stderr what is wrong. NULL when it is not good. */
+Policy *files_load_policy(const Parent *parent);
+void files_send_policy(Parent *parent);
+void files_on_policy_answer(Parent *parent, const LinkFrame *frame);
+int files_watch_policy(Parent *parent);
+/* Opens, recovers and hands over the journal. */
+int files_send_journal(Parent *parent, Child *warden);
+void files_on_segment_wanted(Parent *parent, Child *warden);
+void files_on_head(Parent *parent, const LinkFrame *frame);
+
 /* notify.c: sd_notify(3) as systemd documents it; without NOTIFY_SOCKET nothing happens. */
 void notify_service_manager(const char *state);
