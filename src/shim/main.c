@@ -126,7 +126,7 @@ static size_t collect_descriptors(Shim *shim, Command *command, int *fds)
 int main(int argc, char **argv, char **env)
 {
     Shim shim = {.phase = PHASE_SENDING};
-    char cwd[SHIM_PATH_MAX];
+    static char cwd[SHIM_PATH_MAX] LARGE_BUFFER; /* on the stack it would be touched throughout */
     int fds[4];
 
     (void)argc;

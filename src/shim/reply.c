@@ -207,7 +207,7 @@ static void take_all(Shim *shim, Inbox *inbox)
 
 void reply_follow(Shim *shim)
 {
-    static Inbox inbox; /* not on the stack, whose pages -fstack-clash-protection would touch */
+    static Inbox inbox LARGE_BUFFER; /* on the stack it would be touched throughout */
 
     for (;;) {
         struct timespec left = {.tv_sec = SHIM_SILENCE_S};

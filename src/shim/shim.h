@@ -30,6 +30,11 @@
 #define SHIM_PROGRESS_S 10
 #endif
 
+/* Large buffers of which a page or two are used stand behind everything else (the linker sorts by
+ * name), so that the few variables of the C library share one page with our data: each page that is
+ * touched for the first time costs more than most system calls. */
+#define LARGE_BUFFER __attribute__((section(".bss.zz_large")))
+
 /* Our own end when the command's output cannot be written: what most commands do then. */
 #define EXIT_FAILED_WRITE 1
 
