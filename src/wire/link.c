@@ -338,8 +338,9 @@ int link_send_fds(Link *link, uint16_t type, uint64_t key, const void *payload, 
         buffer_put(&link->out, (const char *)&header + already, HEADER_SIZE - already);
         already = HEADER_SIZE;
     }
-    buffer_put(&link->out, (const char *)payload + (already - HEADER_SIZE),
-               size - (already - HEADER_SIZE));
+    if (size > 0)
+        buffer_put(&link->out, (const char *)payload + (already - HEADER_SIZE),
+                   size - (already - HEADER_SIZE));
     int result = flush(link);
     if (result < 0)
         return result;
