@@ -32,30 +32,37 @@ static void diag_freep(struct fy_diag **diag)
         fy_diag_destroy(*diag);
 }
 
-/* Complains about the first byte that no policy may hold. */
+/* Control characters, and line breaks that editors and YAML count differently. */
+static bool is_forbidden(uint32_t c, char next)
+{
+    if (c == '\r')
+        return next != '\n';
+    return (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7f && c < 0xa0) || c == 0x2028 ||
+           c == 0x2029 || c == 0xfeff;
+}
+
+/* Complains about the first character that no policy may hold. */
 static bool bytes_are_clean(Loader *loader)
 {
-    unsigned line = 1;
     size_t line_begin = 0;
+    unsigned line = 1;
 
     for (size_t at = 0; at < loader->size;) {
-        uint32_t codepoint;
-        unsigned char c = (unsigned char)loader->text[at];
-        size_t step =
-            c < 0x80 ? 1 : text_utf8_size(loader->text + at, loader->size - at, &codepoint);
-        bool control = (c < 0x20 && c != '\n' && c != '\r' && c != '\t') || c == 0x7f;
-        if (step == 0 || control) {
+        uint32_t c = 0;
+        size_t step = text_utf8_size(loader->text + at, loader->size - at, &c);
+        char next = at + 1 < loader->size ? loader->text[at + 1] : '\0';
+        if (step == 0 || is_forbidden(c, next)) {
             problem_add(loader->problems, loader->name, line, (unsigned)(at - line_begin) + 1,
-                        false, loader->text + at, 1,
-                        control ? "a control character; remove it"
-                                : "this byte is not UTF-8; save the file as UTF-8");
+                        false, loader->text + at, step > 0 ? step : 1,
+                        step > 0 ? "a control character; remove it"
+                                 : "this byte is not UTF-8; save the file as UTF-8");
             return false;
         }
+        at += step;
         if (c == '\n') {
             line++;
-            line_begin = at + 1;
+            line_begin = at;
         }
-        at += step;
     }
     return true;
 }

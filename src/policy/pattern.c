@@ -163,8 +163,8 @@ int pattern_of_text(Arena *arena, const char *text, size_t size, Pattern *ret)
 static int regex_list_add(RegexList *list, pcre2_code *regex)
 {
     if ((list->n_items & (list->n_items + 1)) == 0) { /* full at 2^k - 1 */
-        pcre2_code **larger =
-            reallocarray(list->items, 2 * (list->n_items + 1), sizeof *list->items);
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): it is a list of pointers */
+        pcre2_code **larger = reallocarray(list->items, 2 * (list->n_items + 1), sizeof *larger);
         if (!larger)
             return -ENOMEM;
         list->items = larger;

@@ -301,13 +301,14 @@ static bool read_spelling(Loader *loader, struct fy_node *item, const char *text
     if (argument > option->argument)
         option->argument = argument;
     if (dashes == 1 && size == 1) {
-        (void)strncat(letters, name, 1);
+        letters[strlen(letters)] = name[0];
         return true;
     }
     *ret_word |= dashes == 1;
-    if (names[0])
-        (void)strcat(names, " ");
-    (void)strncat(names, name, size);
+    size_t used = strlen(names); /* there is room for every spelling and a space between them */
+    if (used > 0)
+        names[used++] = ' ';
+    memcpy(names + used, name, size);
     return true;
 }
 

@@ -186,6 +186,9 @@ static void broken_text_is_refused(void **state)
     assert_problem("rules: *x\n", 1, 9, "no anchor");
     assert_problem("default_action: \xff\n", 1, 17, "UTF-8");
     assert_problem("default_action: a\x01\n", 1, 18, "control character");
+    assert_problem("default_action: ask\n\rrules: []\n", 2, 1, "control character");
+    assert_problem("default_action: ask \xe2\x80\xa8\n", 1, 21, "control character");
+    (void)policy_free(policy_of("default_action: ask\r\nrules: []\r\n"));
     assert_problem("default_action: \"ask\\0\"\n", 1, 18, "short word");
     assert_problem("rules:\n  - {command: \"a\\0\", action: deny}\n", 2, 16, "NUL");
 }

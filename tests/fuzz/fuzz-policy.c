@@ -71,8 +71,10 @@ static void try_words(const Policy *policy, char *text)
     size_t n_words = 0;
     char exe[64];
 
-    for (char *rest = text, *word; n_words < WORDS_MAX && (word = strsep(&rest, "\n"));)
-        words[n_words++] = word;
+    char *rest = text;
+    do {
+        words[n_words++] = strsep(&rest, "\n");
+    } while (rest && n_words < WORDS_MAX);
     const char *slash = strrchr(words[0], '/');
     PolicyQuery query = {
         .jail = "default",
