@@ -104,7 +104,7 @@ def test_killed_at_random_moments(make_warden, role):
     source = random.Random(role)
     codes = {}
     warden.stand_in("sh")
-    for turn in range(6 if SANITIZED else 12):
+    for turn in range(4 if SANITIZED else 8):
         name = f"turn-{turn}"
         process = warden.spawn("sh", "-c", f"echo x >>{name}", stdin=subprocess.DEVNULL)
         time.sleep(source.uniform(0, 0.03))

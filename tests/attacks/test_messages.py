@@ -295,6 +295,7 @@ def test_wrong_descriptors(warden, kind, may_run):
 def late_fds(path):
     raw = Raw(path)
     raw.socket.sendall(WHOLE[:20])
+    time.sleep(0.3)  # else both arrive as one piece, which is as good as the protocol
     raw.socket.sendmsg([WHOLE[20:]], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors()))])
     return raw.answer()
 

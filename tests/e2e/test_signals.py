@@ -65,8 +65,10 @@ def test_stop_and_continue(make_warden):
     warden = make_warden(allow("python3"))
     process = warden.spawn("python3", "-c",
                            "import os, time\nprint(os.getpid(), flush=True)\n"
-                           "for i in range(30):\n    time.sleep(0.1)\n")
+                           "for i in range(60):\n    time.sleep(0.1)\n")
     pid = int(read_line(process))
+    wait_for(lambda: warden.journal(event="started"))
+    time.sleep(0.5)  # the shim has been told that its command runs
 
     def state():
         with open(f"/proc/{pid}/stat") as file:
