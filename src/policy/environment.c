@@ -55,6 +55,7 @@ static const char *const blocked[] = {
     "BASH_LOADABLES_PATH",
     "BASH_XTRACEFD",
     "BROWSER",
+    "BUILDKIT_HOST",
     "CC",
     "CDPATH",
     "CFLAGS",
@@ -69,9 +70,12 @@ static const char *const blocked[] = {
     "CURL_HOME",
     "CVS_RSH",
     "CXX",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DBUS_SYSTEM_BUS_ADDRESS",
     "DEBUGINFOD_URLS",
     "DIFFPROG",
     "DISPLAY",
+    "DPKG_PAGER",
     "EDITOR",
     "EMACSLOADPATH",
     "ENV",
@@ -89,8 +93,12 @@ static const char *const blocked[] = {
     "GETCONF_DIR",
     "GLOBIGNORE",
     "GNUPGHOME",
+    "GOENV",
     "GOFLAGS",
+    "GOPATH",
+    "GOPROXY",
     "GOROOT",
+    "GOTOOLCHAIN",
     "GOTOOLDIR",
     "GRADLE_OPTS",
     "GREP_OPTIONS",
@@ -115,7 +123,10 @@ static const char *const blocked[] = {
     "LESSHISTFILE",
     "LESSKEY",
     "LESSKEYIN",
+    "LESSKEY_CONTENT",
+    "LESSKEY_SYSTEM",
     "LESSOPEN",
+    "LESSSECURE",
     "LIBRARY_PATH",
     "LOCALDOMAIN",
     "LOCPATH",
@@ -183,6 +194,7 @@ static const char *const blocked[] = {
     "SSH_ASKPASS_REQUIRE",
     "SSH_AUTH_SOCK",
     "SSH_SK_HELPER",
+    "SSLKEYLOGFILE",
     "SUDO_ASKPASS",
     "SUDO_EDITOR",
     "SVN_EDITOR",
@@ -206,6 +218,11 @@ static const char *const blocked[] = {
     "WGETRC",
     "WGET_ASKPASS",
     "XAUTHORITY",
+    "XDG_CONFIG_DIRS",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_DIRS",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
     "XZ_DEFAULTS",
     "XZ_OPT",
     "ZDOTDIR",
@@ -278,4 +295,16 @@ bool policy_env_keeps(const Policy *policy, const char *entry)
         return false;
     return !environment_blocks(entry, size) &&
            !globs_have(policy->env_block.items, policy->env_block.n_items, entry, size);
+}
+
+const char *const *policy_env_added(size_t *ret_count)
+{
+    /* less(1) runs what follows a '!', and git(1), systemctl(1) and dpkg(1) start it by themselves
+     * on a terminal; GIT_PAGER also comes before a repository's own core.pager. */
+    static const char *const added[] = {
+        "PAGER=cat",         "GIT_PAGER=cat",  "MANPAGER=cat",
+        "SYSTEMD_PAGER=cat", "DPKG_PAGER=cat", "LESSSECURE=1",
+    };
+    *ret_count = ARRAY_SIZE(added);
+    return added;
 }

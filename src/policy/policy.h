@@ -93,6 +93,10 @@ void policy_explain(const Policy *policy, const PolicyQuery *query, Buffer *out)
  * the block-list, which always wins. Entries without '=' or with an empty name do not. */
 bool policy_env_keeps(const Policy *policy, const char *entry);
 
+/* Entries that every command gets beside those that are kept: pagers through which nothing can be
+ * run. `*ret_count` of them, static. */
+const char *const *policy_env_added(size_t *ret_count);
+
 /* Replaces every match of the policy's `redact` patterns by "[redacted]". Appends to `out`. */
 void policy_redact(const Policy *policy, const char *text, size_t size, Buffer *out);
 bool policy_redacts(const Policy *policy); /* false: policy_redact only copies */

@@ -183,11 +183,23 @@ static void policies_may_take_from_the_kept(void **state)
     (void)policy_free(policy);
 }
 
+static void pagers_that_run_things_are_replaced(void **state)
+{
+    size_t count = 0;
+    const char *const *added = policy_env_added(&count);
+    (void)state;
+
+    assert_true(count > 0);
+    for (size_t i = 0; i < count; i++) /* what a caller says of them never counts */
+        assert_true(environment_blocks(added[i], strcspn(added[i], "=")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_lists_decide),
         cmocka_unit_test(the_block_list_always_wins),
+        cmocka_unit_test(pagers_that_run_things_are_replaced),
         cmocka_unit_test(policies_may_take_from_the_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
