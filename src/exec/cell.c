@@ -142,8 +142,12 @@ static int start_cell(CellBlock *block, Cell **ret)
 
 void cell_block_refill(CellBlock *block)
 {
-    if (!block->spare && !block->closing && block->n_cells < block->cells_max)
-        (void)start_cell(block, &block->spare);
+    if (block->spare || block->closing || block->n_cells >= block->cells_max)
+        return;
+    block->origin.is_spare = true;
+    if (start_cell(block, &block->spare) == 0)
+        warm_up(&block->memory);
+    block->origin.is_spare = false;
 }
 
 static void on_refill(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
@@ -306,6 +310,7 @@ int cell_block_new(CellBlock **ret, struct event_base *loop, const RunnerOrigin 
                          .origin = *origin,
                          .watch_fd = -EBADF,
                          .cells_max = cells_for(origin->executor.limits[RLIMIT_NOFILE].rlim_cur)};
+    warm_find(&block->memory, block);
     (void)event_assign(&block->refill_event, loop, -1, 0, on_refill, block);
     (void)event_assign(&block->orphans_event, loop, -1, 0, on_orphans, block);
     int result = choose_kind(block, run_dir, no_cgroup);

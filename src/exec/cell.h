@@ -16,6 +16,7 @@
 
 #include "exec/cgroup.h"
 #include "exec/runner.h"
+#include "exec/warm.h"
 
 typedef struct Cell Cell;
 typedef struct CellBlock CellBlock;
@@ -66,8 +67,9 @@ struct CellBlock {
     const CellKind *kind;
     const CellHandlers *handlers;
     RunnerOrigin origin;
-    CgroupTree *tree; /* NULL: supervisors */
-    int watch_fd;     /* epoll on the cgroup.events of leaves that must become empty */
+    WarmMemory memory; /* the executor's own */
+    CgroupTree *tree;  /* NULL: supervisors */
+    int watch_fd;      /* epoll on the cgroup.events of leaves that must become empty */
     struct event watch_event;
     struct event refill_event, orphans_event;
     Cell *cells; /* all */

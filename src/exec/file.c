@@ -115,20 +115,28 @@ static bool notes_lie_within(const char *bytes, size_t size)
     return true;
 }
 
+/* The long look: as far as a shim may reach. */
+static int is_shim_at_length(const File *file)
+{
+    _cleanup_free_ char *bytes = malloc(SHIM_FILE_MAX);
+
+    if (!bytes)
+        return -ENOMEM;
+    ssize_t size = pread(file->fd, bytes, SHIM_FILE_MAX, 0);
+    return size < 0 ? -errno : shim_mark_is_in(bytes, (size_t)size);
+}
+
 int file_is_shim(const File *file)
 {
-    static char bytes[SHIM_FILE_MAX]; /* a runner checks one file at a time */
+    char bytes[SHIM_FIRST_LOOK];
 
     if (!file_is_elf(file))
         return false;
-    ssize_t size = pread(file->fd, bytes, SHIM_FIRST_LOOK, 0);
+    ssize_t size = pread(file->fd, bytes, sizeof bytes, 0);
     if (size < 0)
         return -errno;
-    if ((size_t)size == SHIM_FIRST_LOOK && !notes_lie_within(bytes, SHIM_FIRST_LOOK)) {
-        size = pread(file->fd, bytes, sizeof bytes, 0);
-        if (size < 0)
-            return -errno;
-    }
+    if ((size_t)size == sizeof bytes && !notes_lie_within(bytes, sizeof bytes))
+        return is_shim_at_length(file);
     return shim_mark_is_in(bytes, (size_t)size);
 }
 

@@ -160,11 +160,8 @@ int program_hash(const Program *program, Hashed *ret, Refusal *refusal)
 static int bind_file(const File *file, const Digest *approved, int *ret_fd, Refusal *refusal)
 {
     Digest now;
-    int fd = -EBADF;
-    int result =
-        file->writable
-            ? seal_copy(file->fd, resolve_basename(file->path), &fd)
-            : ((fd = fcntl(file->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)) < 0 ? -errno : 0);
+    int fd = file->fd;
+    int result = file->writable ? seal_copy(file->fd, resolve_basename(file->path), &fd) : 0;
     if (result < 0)
         return refuse(refusal, EXEC_FAILURE_NOT_RUNNABLE, "%s: cannot be copied: %s", file->path,
                       strerror(-result));
@@ -172,12 +169,9 @@ static int bind_file(const File *file, const Digest *approved, int *ret_fd, Refu
     if (result == 0 && !digest_equal(&now, approved))
         result =
             refuse(refusal, EXEC_FAILURE_DRIFT, "%s has changed since it was approved", file->path);
-    if (result != 0) {
-        fd_close(fd);
-        return result;
-    }
-    *ret_fd = fd;
-    return 0;
+    if (result == 0)
+        *ret_fd = fd;
+    return result;
 }
 
 static int check_bindable(const Program *program, const ShimRequest *request, Refusal *refusal)
@@ -203,25 +197,22 @@ static int check_bindable(const Program *program, const ShimRequest *request, Re
 static int bind_program(const Program *program, const ShimRequest *request, const Hashed *approved,
                         Launch *launch, Refusal *refusal)
 {
-    _cleanup_fd_ int exe = -EBADF, operand = -EBADF;
+    int exe = -EBADF, interpreter = -EBADF, operand = -EBADF;
 
     int result = check_bindable(program, request, refusal);
     if (result == 0)
         result = bind_file(&program->exe, &approved->exe, &exe, refusal);
     if (result == 0 && program->is_script)
         result =
-            bind_file(&program->script.interpreter, &approved->interpreter, &launch->fd, refusal);
+            bind_file(&program->script.interpreter, &approved->interpreter, &interpreter, refusal);
     if (result == 0 && program->operand_file.fd >= 0)
         result = bind_file(&program->operand_file, &approved->operand, &operand, refusal);
-    if (result != 0)
-        return result;
-    if (!program->is_script)
-        launch->fd = TAKE_FD(exe);
+    launch->fd = program->is_script ? interpreter : exe;
     if (program->is_script && program->exe.writable)
-        launch->script_fd = TAKE_FD(exe);
+        launch->script_fd = exe;
     else if (program->operand_file.fd >= 0 && program->operand_file.writable)
-        launch->script_fd = TAKE_FD(operand);
-    return 0;
+        launch->script_fd = operand;
+    return result;
 }
 
 /* argv for a script: the interpreter's words, the script, the caller's arguments. */
@@ -279,22 +270,11 @@ int program_launch(const Program *program, const ShimRequest *request, const Run
         if (result != 0)
             return result;
     } else {
-        int file = program->is_script ? program->script.interpreter.fd : program->exe.fd;
-        ret->fd = fcntl(file, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-        if (ret->fd < 0)
-            return refuse(refusal, EXEC_FAILURE_BROKEN, "dup: %s", strerror(errno));
+        ret->fd = program->is_script ? program->script.interpreter.fd : program->exe.fd;
     }
     size_t argc = program->is_script
                       ? compose_script(program, request, order->bound, ret, ret->argv)
                       : compose_elf(program, request, order->bound, ret, ret->argv);
     ret->argv[argc] = NULL;
     return 0;
-}
-
-void launch_done(Launch *launch)
-{
-    launch->fd = fd_close(launch->fd);
-    launch->script_fd = fd_close(launch->script_fd);
-    free(launch->argv);
-    launch->argv = NULL;
 }

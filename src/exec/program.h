@@ -30,18 +30,17 @@ uint32_t program_flags(const Program *program);
 /* 0 or an ExecFailure. */
 int program_hash(const Program *program, Hashed *ret, Refusal *refusal);
 
-/* The command as it will be executed. */
+/* The command as it will be executed. It lives as long as the process, and is not released. */
 typedef struct Launch {
-    int fd;            /* ELF program, owned */
-    int script_fd;     /* sealed script that must stay open across exec, owned; or -EBADF */
-    const char **argv; /* owned; strings are the request's or in `space` */
+    int fd;            /* ELF program */
+    int script_fd;     /* sealed script that must stay open across exec; or -EBADF */
+    const char **argv; /* strings are the request's, the program's, or in `space` */
     char space[2 * PATH_MAX];
 } Launch;
 
 /* Checks what an order binds and composes the command. 0 or an ExecFailure. */
 int program_launch(const Program *program, const ShimRequest *request, const RunOrder *order,
                    Launch *ret, Refusal *refusal);
-void launch_done(Launch *launch);
 
 /* Where a sealed script is found by its interpreter. */
 #define LAUNCH_SCRIPT_FD 99

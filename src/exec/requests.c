@@ -251,7 +251,6 @@ static void on_parted(Cell *cell, void *userdata)
     request->state = REQUEST_RUNNING;
     buffer_put_u32(&payload, (uint32_t)cell_pid(cell));
     tell_warden(request->executor, EXEC_STARTED, request->key, &payload);
-    cell_block_refill(request->executor->block);
 }
 
 static void on_exited(Cell *cell UNUSED, uint8_t kind, uint8_t value, unsigned left, void *userdata)
@@ -286,6 +285,7 @@ static void on_empty(Cell *cell UNUSED, void *userdata)
     request->cell = NULL;
     forget(request);
     tell_warden(executor, EXEC_ENDED, key, &payload);
+    cell_block_refill(executor->block); /* now nobody waits for us */
 }
 
 const CellHandlers request_handlers = {

@@ -31,7 +31,11 @@ typedef struct Runner {
     Received received; /* the request and the caller's descriptors */
     Program program;
     Refusal refusal;
+    char order[RUNNER_MESSAGE_MAX];
 } Runner;
+
+/* What an order to run usually takes of that. */
+#define ORDER_USUAL 1024
 
 /* Says why and ends when the executor has heard it: until then the executor may still hold copies
  * of the descriptors (runner.h). */
@@ -227,7 +231,7 @@ static int arrange_descriptors(Runner *runner, const Launch *launch)
 
 static _Noreturn void run(Runner *runner, const RunOrder *order)
 {
-    static Launch launch;
+    Launch launch;
     const ShimRequest *request = &runner->received.request;
     size_t envc;
     const char **env = keep_environment(runner, order, &envc);
@@ -255,19 +259,16 @@ static _Noreturn void run(Runner *runner, const RunOrder *order)
 
 static _Noreturn void obey(Runner *runner)
 {
-    char *order_bytes = malloc(RUNNER_MESSAGE_MAX);
     FdReceived received;
     RunOrder order;
 
-    if (!order_bytes)
-        fail(runner, refuse(&runner->refusal, EXEC_FAILURE_BROKEN, "out of memory"));
-    size_t size = next_message(runner, order_bytes, RUNNER_MESSAGE_MAX, &received);
+    size_t size = next_message(runner, runner->order, sizeof runner->order, &received);
     fd_received_done(&received);
-    switch (order_bytes[0]) {
+    switch (runner->order[0]) {
     case RUNNER_HASH:
         hash(runner);
     case RUNNER_RUN:
-        if (run_order_decode(order_bytes + 1, size - 1, &order) == 0)
+        if (run_order_decode(runner->order + 1, size - 1, &order) == 0)
             run(runner, &order);
         break;
     default:
@@ -276,20 +277,48 @@ static _Noreturn void obey(Runner *runner)
     fail(runner, refuse(&runner->refusal, EXEC_FAILURE_BROKEN, "an order that cannot be read"));
 }
 
+/* Goes through the motions once with a command of its own, so that the pages which the real one
+ * will touch are there (warm.h). Nothing of it stays. */
+static void rehearse(Runner *runner)
+{
+    const char *const words[] = {"sh", NULL};
+    const ShimRequest request = {.path = "sh",
+                                 .argv = (const char *[]){"sh", NULL},
+                                 .argc = 1,
+                                 .env = (const char *[]){NULL}};
+    FdReceived received;
+    RunOrder order;
+
+    memset(&runner->assignment, 0, sizeof runner->assignment);
+    memset(runner->order, 0, ORDER_USUAL);
+    receive_rehearse(&runner->received);
+    (void)program_find(&runner->program, &request, &runner->refusal);
+    (void)program_flags(&runner->program);
+    program_done(&runner->program);
+    Digest digest = digest_command(words, 1, words, 1);
+    (void)run_order_decode((const char *)digest.bytes, sizeof digest.bytes, &order);
+    (void)is_stdin_mutable(STDIN_FILENO);
+    (void)fd_receive(-EBADF, runner->order, ORDER_USUAL, &received, 0);
+    (void)fd_send(-EBADF, runner->order, ORDER_USUAL, NULL, 0, 0);
+}
+
 _Noreturn void runner_main(int control_fd, const RunnerOrigin *origin)
 {
-    static Runner runner; /* one per process; too large for a stack that must stay small */
+    /* On the heap: what lies in the data segment the executor would carry about too (warm.h). */
+    Runner *runner = calloc(1, sizeof *runner);
 
-    runner.origin = origin;
-    runner.received = RECEIVED_EMPTY;
-    if (fd_close_all_except(&control_fd, 1) < 0)
+    if (!runner || fd_close_all_except(&control_fd, 1) < 0)
         _exit(EXIT_FAILURE);
+    runner->origin = origin;
+    receive_init(&runner->received);
     /* Down to 3, out of the way of LAUNCH_SCRIPT_FD. */
-    runner.control_fd = fd_move_above_take(control_fd, 3);
-    if (runner.control_fd < 0 || become_clean(origin) < 0)
+    runner->control_fd = fd_move_above_take(control_fd, STDERR_FILENO + 1);
+    if (runner->control_fd < 0 || become_clean(origin) < 0)
         _exit(EXIT_FAILURE);
-    be_assigned(&runner);
-    become(&runner);
-    prepare(&runner);
-    obey(&runner);
+    if (origin->is_spare)
+        rehearse(runner);
+    be_assigned(runner);
+    become(runner);
+    prepare(runner);
+    obey(runner);
 }

@@ -54,6 +54,7 @@ typedef struct RunnerOrigin {
     bool privileged;   /* root: the runner becomes another user */
     Identity executor; /* what it is before */
     uint64_t last_cap; /* highest capability of this kernel */
+    bool is_spare;     /* forked ahead of time: it may warm up */
 } RunnerOrigin;
 
 /* The runner's life; the process never returns from it. Closes every descriptor but stdio and
