@@ -50,6 +50,7 @@ static void become(Parent *parent, ChildKind kind, const char *role, int control
     int keep[] = {control_fd};
 
     reset_signals();
+    (void)setsid(); /* a terminal's signals are for the parent, which ends the others in order */
     (void)fd_close_all_except(keep, 1);
     (void)snprintf(name, sizeof name, "%s", kinds[kind].process_name);
     if (kind == CHILD_DOOR)

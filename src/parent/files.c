@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -30,35 +31,23 @@ void files_send_policy(Parent *parent)
 
     if (!warden)
         return;
-    int fd = place_policy(parent->options->policy, geteuid());
-    if (fd == -EPERM)
-        log_error("%s: others can change this file (its owner must be root or the warden's own "
-                  "user, and nobody else may write to it); the policy before stays in force",
-                  parent->options->policy);
-    else if (fd < 0)
-        log_error("%s: %s; the policy before stays in force", parent->options->policy,
-                  strerror(-fd));
+    int fd = place_trusted_file(parent->options->policy, geteuid());
     buffer_put_string(&payload, parent->options->policy);
+    buffer_put_string(&payload, fd < 0 ? place_problem(fd) : "");
     (void)child_send(warden, MESSAGE_POLICY, &payload, fd);
     fd_close(fd);
 }
 
-/* Loads the policy for its jails; complains on stderr. NULL when it is not good. */
-Policy *files_load_policy(const Parent *parent)
+Policy *files_load_policy(const char *path)
 {
     PolicyProblems problems = {.items = NULL};
     Policy *policy = NULL;
-    const char *path = parent->options->policy;
-    int fd = place_policy(path, geteuid());
+    int fd = place_trusted_file(path, geteuid());
 
-    if (fd == -EPERM)
-        log_error("%s: others can change this file; its owner must be root or the warden's own "
-                  "user, and nobody else may write to it",
-                  path);
-    if (fd < 0 && fd != -EPERM)
-        log_error("%s: %s", path, strerror(-fd));
-    if (fd < 0)
+    if (fd < 0) {
+        log_error("%s: %s", path, place_problem(fd));
         return NULL;
+    }
     fd_close(fd);
     int result = policy_load_file(path, &policy, &problems);
     if (result < 0)
@@ -81,7 +70,7 @@ void files_on_policy_answer(Parent *parent, const LinkFrame *frame)
     log_info("policy %s is in force", parent->options->policy);
     if (!parent->announced)
         return;
-    Policy *policy = files_load_policy(parent);
+    Policy *policy = files_load_policy(parent->options->policy);
     if (policy && jails_reconcile(parent, policy) < 0)
         log_error("not every jail of the policy can be served");
     policy_free(policy);
@@ -171,7 +160,7 @@ int files_send_journal(Parent *parent, Child *warden)
     _cleanup_fd_ int fd =
         journal_file_open(parent->options->audit, group, &parent->head, &head, &recovery);
     if (fd < 0) {
-        log_error("the journal %s cannot be opened: %s", parent->options->audit, strerror(-fd));
+        log_error("the journal %s cannot be opened: %s", parent->options->audit, place_problem(fd));
         return fd;
     }
     _cleanup_free_ char *text = recovery_text(&recovery, &head);
@@ -205,6 +194,10 @@ void files_on_head(Parent *parent, const LinkFrame *frame)
     memcpy(head.hash.bytes, hash, DIGEST_SIZE);
     parent->head = head;
     int result = journal_head_save(parent->head_path, &head);
+    if (result == 0 && parent->context.privileged && /* so that operators can verify */
+        (chown(parent->head_path, (uid_t)-1, parent->context.operators) < 0 ||
+         chmod(parent->head_path, 0640) < 0))
+        result = -errno;
     if (result < 0)
         log_warning("the journal's head cannot be saved to %s: %s", parent->head_path,
                     strerror(-result));

@@ -65,7 +65,7 @@ static int jail_open(Parent *parent, const PolicyJail *settings, ServedJail **re
     if (result == 0 && jail->listener < 0)
         result = jail->listener;
     if (result < 0) {
-        log_error("jail %s: %s: %s", jail->name, jail->socket_path, strerror(-result));
+        log_error("jail %s: %s: %s", jail->name, jail->socket_path, place_problem(result));
         jail_free(jail);
         return result;
     }

@@ -13,21 +13,16 @@
 #include "base/log.h"
 #include "parent/parent.h"
 
-/* 0, 1 for a bad policy. */
+/* 0, 1 for a policy that would be refused at the start. */
 static int check(const Options *options)
 {
-    PolicyProblems problems = {.items = NULL};
-    Policy *policy = NULL;
-    int result = policy_load_file(options->policy, &policy, &problems);
+    Policy *policy = files_load_policy(options->policy);
 
-    policy_problems_print(&problems, stderr);
-    if (result < 0)
-        (void)fprintf(stderr, "clawrden-warden: %s: %s\n", options->policy, strerror(-result));
-    else if (result == 0)
-        (void)printf("%s: good, %zu rules\n", options->policy, policy_n_rules(policy));
-    policy_problems_done(&problems);
+    if (!policy)
+        return EXIT_FAILURE;
+    (void)printf("%s: good, %zu rules\n", options->policy, policy_n_rules(policy));
     policy_free(policy);
-    return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return EXIT_SUCCESS;
 }
 
 /* The standard descriptors exist, and stdin is nobody's terminal. */

@@ -309,7 +309,7 @@ static void tear_down(Parent *parent)
         (void)unlink(parent->options->api_socket);
     fd_close(parent->api_listener);
     fd_close(parent->inotify_fd);
-    fd_close(parent->lock_fd);
+    fd_close_many(parent->locks, LOCKS);
     free(parent->head_path);
     if (parent->loop)
         event_base_free(parent->loop);
@@ -327,7 +327,7 @@ int parent_run(const Options *options)
                     .audit_path = options->audit,
                     .api_socket = options->api_socket,
                     .dry_run = options->dry_run},
-        .lock_fd = -EBADF,
+        .locks = {-EBADF, -EBADF, -EBADF},
         .api_listener = -EBADF,
         .inotify_fd = -EBADF,
     };

@@ -22,6 +22,8 @@
 typedef struct Parent Parent;
 typedef struct ServedJail ServedJail;
 
+#define LOCKS 3
+
 typedef enum ChildKind { CHILD_EXECUTOR, CHILD_WARDEN, CHILD_API, CHILD_DOOR } ChildKind;
 
 typedef struct Child {
@@ -57,7 +59,8 @@ struct Parent {
     Child *children;
     ServedJail *jails;
     uint32_t next_door_id;
-    int lock_fd, api_listener, inotify_fd;
+    int locks[LOCKS]; /* of the state, the sockets, the journal */
+    int api_listener, inotify_fd;
     struct event *inotify, *reload_timer, *watchdog, *restart_timer, *stop_timer;
     struct event *signals[3];
     char *head_path;
@@ -97,8 +100,8 @@ int setup_open_places(Parent *parent);
 int setup_serve_jails(Parent *parent);
 
 /* files.c */
-/* Loads the policy for its jails; says on stderr what is wrong. NULL when it is not good. */
-Policy *files_load_policy(const Parent *parent);
+/* Loads a policy; says on stderr what is wrong with it or its place. NULL when it is not good. */
+Policy *files_load_policy(const char *path);
 void files_send_policy(Parent *parent);
 void files_on_policy_answer(Parent *parent, const LinkFrame *frame);
 int files_watch_policy(Parent *parent);

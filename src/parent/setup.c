@@ -51,6 +51,19 @@ int setup_find_users(Parent *parent)
     return 0;
 }
 
+/* The journal's directory is made here too, so that its lock can be taken before it is opened. */
+static int make_journal_place(const Options *options, gid_t operators)
+{
+    char path[PATH_MAX];
+
+    (void)snprintf(path, sizeof path, "%s", options->audit);
+    const char *directory = dirname(path);
+    int result = place_directory(directory, 0750, geteuid(), operators);
+    if (result < 0)
+        log_error("%s: %s", directory, place_problem(result));
+    return result;
+}
+
 int setup_make_places(Parent *parent)
 {
     const ProcessContext *context = &parent->context;
@@ -58,6 +71,7 @@ int setup_make_places(Parent *parent)
     char path[PATH_MAX];
     uid_t uid = geteuid();
     gid_t gid = getegid();
+    gid_t operators = context->privileged ? context->operators : gid;
     const char *at = options->run_dir;
 
     int result = place_directory(at, 0755, uid, gid);
@@ -67,21 +81,37 @@ int setup_make_places(Parent *parent)
     }
     if (result == 0) {
         at = options->state_dir;
-        result = place_directory(at, 0700, uid, gid);
+        result = place_directory(at, 0750, uid, operators);
     }
     char api_path[PATH_MAX];
     (void)snprintf(api_path, sizeof api_path, "%s", options->api_socket);
     const char *api_directory = dirname(api_path);
-    gid_t operators = context->privileged ? context->operators : gid;
     if (result == 0) {
         at = api_directory;
         result = place_directory(at, 0750, uid, operators);
     }
     if (result < 0)
-        log_error("%s: %s", at,
-                  result == -EPERM ? "others own this directory or can write to it"
-                                   : strerror(-result));
-    return result;
+        log_error("%s: %s", at, place_problem(result));
+    return result < 0 ? result : make_journal_place(options, operators);
+}
+
+/* Two wardens would take each other's sockets away and break each other's chain of records. */
+static int take_locks(Parent *parent)
+{
+    const Options *options = parent->options;
+    char paths[LOCKS][PATH_MAX + 16];
+
+    (void)snprintf(paths[0], sizeof paths[0], "%s/lock", options->state_dir);
+    (void)snprintf(paths[1], sizeof paths[1], "%s/lock", options->run_dir);
+    (void)snprintf(paths[2], sizeof paths[2], "%s.lock", options->audit);
+    for (size_t i = 0; i < LOCKS; i++) {
+        parent->locks[i] = place_lock(paths[i]);
+        if (parent->locks[i] < 0) {
+            log_error("%s: %s", paths[i], place_problem(parent->locks[i]));
+            return parent->locks[i];
+        }
+    }
+    return 0;
 }
 
 int setup_open_places(Parent *parent)
@@ -89,16 +119,12 @@ int setup_open_places(Parent *parent)
     const Options *options = parent->options;
     gid_t operators = parent->context.privileged ? parent->context.operators : getegid();
 
-    parent->lock_fd = place_lock(options->state_dir);
-    if (parent->lock_fd < 0) {
-        log_error("%s: %s", options->state_dir,
-                  parent->lock_fd == -EWOULDBLOCK ? "another warden uses this state directory"
-                                                  : strerror(-parent->lock_fd));
-        return parent->lock_fd;
-    }
+    int locked = take_locks(parent);
+    if (locked < 0)
+        return locked;
     parent->api_listener = place_socket(options->api_socket, 0660, geteuid(), operators, false);
     if (parent->api_listener < 0) {
-        log_error("%s: %s", options->api_socket, strerror(-parent->api_listener));
+        log_error("%s: %s", options->api_socket, place_problem(parent->api_listener));
         return parent->api_listener;
     }
     if (asprintf(&parent->head_path, "%s/journal.head", options->state_dir) < 0)
@@ -112,7 +138,7 @@ int setup_open_places(Parent *parent)
 
 int setup_serve_jails(Parent *parent)
 {
-    Policy *policy = files_load_policy(parent);
+    Policy *policy = files_load_policy(parent->options->policy);
     if (!policy)
         return -EINVAL;
     int result = jails_reconcile(parent, policy);
@@ -124,6 +150,6 @@ int setup_serve_jails(Parent *parent)
         if (strcmp(jail->name, "default") == 0 && parent->options->socket)
             result = place_symlink(jail->socket_path, parent->options->socket);
     if (result < 0)
-        log_error("%s: %s", parent->options->socket, strerror(-result));
+        log_error("%s: %s", parent->options->socket, place_problem(result));
     return result;
 }

@@ -345,6 +345,7 @@ void request_admit(Request *request)
     request_set_state(request, REQUEST_RECORDING);
     request_clear_deadline(request);
     request->recording = true;
+    warden_expect_head(request->warden);
     int result =
         journal_append(request->warden->journal, &record, request->asked, on_recorded, request);
     redacted_argv_done(&argv);

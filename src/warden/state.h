@@ -150,6 +150,8 @@ struct Warden {
 
 /* warden.c */
 void warden_fail(Warden *warden, const char *what, int error);
+/* A record is on its way: the head will be saved soon. */
+void warden_expect_head(Warden *warden);
 /* Queues a record; when it cannot be queued the loss is logged (nobody waits for these). */
 void warden_record(Warden *warden, const JournalRecord *record);
 

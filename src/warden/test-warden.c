@@ -172,6 +172,7 @@ static void hand_policy(World *world, const char *text)
     int fd = text_fd(text);
 
     buffer_put_string(&payload, "/policy.yaml");
+    buffer_put_string(&payload, "");
     send_frame(world->control, MESSAGE_POLICY, 0, payload.bytes, payload.size, fd);
     buffer_done(&payload);
     close(fd);

@@ -31,10 +31,19 @@ void warden_fail(Warden *warden, const char *what, int error)
     (void)event_base_loopbreak(warden->loop);
 }
 
+void warden_expect_head(Warden *warden)
+{
+    struct timeval delay = clock_timeval_of_ms(HEAD_DELAY_MS);
+
+    if (!warden->head_timer_on && warden->head_timer)
+        warden->head_timer_on = event_add(warden->head_timer, &delay) == 0;
+}
+
 void warden_record(Warden *warden, const JournalRecord *record)
 {
     if (!warden->journal)
         return;
+    warden_expect_head(warden);
     int result = journal_append(warden->journal, record, false, NULL, NULL);
     if (result < 0)
         log_error("journal: a record (%s) could not be queued: %s",
@@ -82,13 +91,8 @@ static void on_head_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *us
 static void on_journal(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
 {
     Warden *warden = userdata;
-    struct timeval delay = clock_timeval_of_ms(HEAD_DELAY_MS);
 
     journal_dispatch(warden->journal);
-    if (!warden->head_timer_on && journal_head(warden->journal).seq != warden->head_sent) {
-        (void)event_add(warden->head_timer, &delay);
-        warden->head_timer_on = true;
-    }
     if (!warden->segment_wanted && journal_wants_segment(warden->journal, SEGMENT_BYTES)) {
         warden->segment_wanted = true;
         (void)link_send(warden->control, MESSAGE_SEGMENT_WANTED, 0, NULL, 0);
@@ -267,7 +271,7 @@ static void answer_policy(Warden *warden, bool ok, const char *problems)
 static int take_policy(Warden *warden, LinkFrame *frame)
 {
     Reader reader = reader_of(frame->payload, frame->size);
-    const char *path = reader_string(&reader);
+    const char *path = reader_string(&reader), *problem = reader_string(&reader);
     PolicyProblems problems = {.items = NULL};
     Policy *policy = NULL;
     _cleanup_free_ char *text = NULL;
@@ -278,7 +282,9 @@ static int take_policy(Warden *warden, LinkFrame *frame)
     free(warden->policy_path);
     warden->policy_path = strdup(path);
     if (frame->n_fds != 1) {
-        answer_policy(warden, false, "the file cannot be opened");
+        _cleanup_free_ char *words = NULL;
+        answer_policy(warden, false,
+                      asprintf(&words, "%s: %s", path, problem) < 0 ? problem : words);
         return 0;
     }
     int result = read_policy(frame->fds[0], &text, &size);

@@ -41,7 +41,7 @@ enum {
     MESSAGE_LINK,
     /* parent → door and api, 1 fd: a listening socket. string path or address */
     MESSAGE_LISTENER,
-    /* parent → warden, 1 fd: the policy file. string path */
+    /* parent → warden, 1 fd: the policy file. string path, string why there is no fd */
     MESSAGE_POLICY,
     /* warden → parent: u8 ok (the new policy is in force), string problems */
     MESSAGE_POLICY_ANSWER,
