@@ -158,7 +158,7 @@ static bool surely_occurs(Scope *scope, const ArgPattern *pattern)
 static bool glob_could_be_abbreviated(const Scope *scope, const ArgPattern *pattern,
                                       const char *word)
 {
-    if (pattern->whole.kind != PATTERN_GLOB || strncmp(word, "--", 2) != 0 || !word[2] ||
+    if (!pattern_is_glob(&pattern->whole) || strncmp(word, "--", 2) != 0 || !word[2] ||
         scope->set.style == TOOL_PLAIN || scope->set.style == TOOL_WORDS)
         return false;
     size_t size = strcspn(word, "=");

@@ -94,7 +94,7 @@ bool judging_match(Judging *judging, const Pattern *pattern, const char *text)
             judging->spent = true;
             return false;
         }
-    } else if (!judging_charge(judging, size)) {
+    } else if (!judging_charge(judging, pattern->kind == PATTERN_GLOB ? size : size / 8)) {
         return false;
     }
     PatternOutcome outcome = pattern_match(pattern, text, size);

@@ -12,8 +12,8 @@
 
 #include "policy/model.h"
 
-/* Comparisons of one verdict: some tens of milliseconds at worst. */
-#define JUDGING_STEPS_MAX (UINT64_C(8) * 1024 * 1024)
+/* Comparisons of one verdict: a tenth of a second at worst. */
+#define JUDGING_STEPS_MAX (UINT64_C(16) * 1024 * 1024)
 #define JUDGING_REGEX_NS_MAX (UINT64_C(200) * 1000 * 1000)
 
 typedef struct Judging {

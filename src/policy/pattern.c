@@ -146,8 +146,14 @@ int pattern_of_text(Arena *arena, const char *text, size_t size, Pattern *ret)
     if (!copy)
         return -ENOMEM;
     *ret = (Pattern){.kind = PATTERN_GLOB, .text = copy, .size = size};
-    if (pattern_has_wildcard(text, size))
+    if (pattern_has_wildcard(text, size)) {
+        size_t literal = size > 2 && text[0] == '*' ? glob_literal_prefix(text + 1, size - 1) : 0;
+        if (literal > 0 && literal == size - 1)
+            ret->kind = PATTERN_END;
+        else if (literal > 0 && literal == size - 2 && text[size - 1] == '*')
+            ret->kind = PATTERN_WITHIN;
         return 0;
+    }
     ret->kind = PATTERN_EXACT;
     size_t to = 0;
     for (size_t at = 0; at < size; at++) {
@@ -272,6 +278,23 @@ static PatternOutcome match_regex(const pcre2_code *regex, const char *text, siz
     return rc == PCRE2_ERROR_NOMATCH ? PATTERN_NO : rc < 0 ? PATTERN_GAVE_UP : PATTERN_YES;
 }
 
+/* memmem(3) has to prepare itself, which short texts are not worth. */
+static bool has_within(const char *text, size_t size, const char *literal, size_t literal_size)
+{
+    if (size > 256)
+        return memmem(text, size, literal, literal_size) != NULL;
+    while (size >= literal_size) {
+        const char *at = memchr(text, literal[0], size - literal_size + 1);
+        if (!at)
+            return false;
+        if (memcmp(at, literal, literal_size) == 0)
+            return true;
+        size -= (size_t)(at - text) + 1;
+        text = at + 1;
+    }
+    return false;
+}
+
 PatternOutcome pattern_match(const Pattern *pattern, const char *text, size_t size)
 {
     switch (pattern->kind) {
@@ -279,6 +302,11 @@ PatternOutcome pattern_match(const Pattern *pattern, const char *text, size_t si
         return size == pattern->size && memcmp(text, pattern->text, size) == 0;
     case PATTERN_GLOB:
         return glob_match(pattern->text, pattern->size, text, size);
+    case PATTERN_WITHIN:
+        return has_within(text, size, pattern->text + 1, pattern->size - 2);
+    case PATTERN_END:
+        return size >= pattern->size - 1 &&
+               memcmp(text + size - (pattern->size - 1), pattern->text + 1, pattern->size - 1) == 0;
     case PATTERN_REGEX:
         return match_regex(pattern->regex, text, size);
     }

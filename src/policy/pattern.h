@@ -23,7 +23,13 @@
 #define PATTERN_MATCH_LIMIT 100000
 #define PATTERN_REGEX_SIZE_MAX 4096
 
-typedef enum PatternKind { PATTERN_EXACT, PATTERN_GLOB, PATTERN_REGEX } PatternKind;
+typedef enum PatternKind {
+    PATTERN_EXACT,
+    PATTERN_GLOB,
+    PATTERN_WITHIN, /* a glob that is a text between two stars */
+    PATTERN_END,    /* a glob that is a text behind a star */
+    PATTERN_REGEX,
+} PatternKind;
 
 typedef struct Pattern {
     PatternKind kind;
@@ -45,13 +51,19 @@ void regex_list_done(RegexList *list);
 /* Whether plain text is read as a glob (it has an unescaped wildcard). */
 bool pattern_has_wildcard(const char *text, size_t size);
 
-/* Exact or glob, by what the text holds. An exact text loses its backslash escapes. */
+/* Exact or a glob, by what the text holds. An exact text loses its backslash escapes. */
 int pattern_of_text(Arena *arena, const char *text, size_t size, Pattern *ret);
 
 /* Compiles for the whole string (`search` false) or to be found anywhere in it. Returns 0, 1 with
  * *ret_message (static or within `message`) when the expression is wrong, or -errno. */
 int pattern_of_regex(Arena *arena, RegexList *list, const char *text, size_t size, bool search,
                      Pattern *ret, char message[static 256]);
+
+static inline bool pattern_is_glob(const Pattern *pattern)
+{
+    return pattern->kind == PATTERN_GLOB || pattern->kind == PATTERN_WITHIN ||
+           pattern->kind == PATTERN_END;
+}
 
 PatternOutcome pattern_match(const Pattern *pattern, const char *text, size_t size);
 

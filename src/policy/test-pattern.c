@@ -34,6 +34,26 @@ static void globs_cover_whole_texts(void **state)
     assert_true(glob("a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaab"));
 }
 
+static void frequent_globs_have_short_cuts(void **state)
+{
+    static const char *const globs[] = {"*ab", "*ab*",  "*a*b",  "*",  "**",
+                                        "*a",  "*[a]*", "*\\**", "**a"};
+    static const char *const texts[] = {"",     "a",   "ab", "xab", "abx",
+                                        "xabx", "a*b", "b",  "*",   "axb"};
+    Arena arena = {0};
+    (void)state;
+
+    for (size_t g = 0; g < ARRAY_SIZE(globs); g++)
+        for (size_t t = 0; t < ARRAY_SIZE(texts); t++) {
+            Pattern pattern;
+            assert_int_equal(pattern_of_text(&arena, globs[g], strlen(globs[g]), &pattern), 0);
+            assert_true(pattern_is_glob(&pattern));
+            assert_int_equal(pattern_match(&pattern, texts[t], strlen(texts[t])),
+                             glob(globs[g], texts[t]));
+        }
+    arena_done(&arena);
+}
+
 static void path_globs_stop_at_slashes(void **state)
 {
     (void)state;
@@ -129,6 +149,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(globs_cover_whole_texts),
+        cmocka_unit_test(frequent_globs_have_short_cuts),
         cmocka_unit_test(path_globs_stop_at_slashes),
         cmocka_unit_test(directories_cover_what_is_below),
         cmocka_unit_test(paths_are_normalised),
