@@ -60,6 +60,9 @@ void queue_put_entry(Buffer *out, const json_t *entry, size_t fold_at)
     show_uid(out, show_number(entry, "uid"));
     buffer_puts(out, "\n  ");
     show_argv(out, json_object_get(entry, "argv"), fold_at);
+    if (json_object_get(entry, "argv_more"))
+        buffer_printf(out, " …(+%" JSON_INTEGER_FORMAT " arguments)",
+                      json_integer_value(json_object_get(entry, "argv_more")));
     put_field(out, "\n  in    ", entry, "cwd");
     put_field(out, "\n  runs  ", entry, "exe");
     put_field(out, "\n        blake2b ", entry, "exe_digest");
@@ -130,6 +133,10 @@ int queue_main(Cli *cli, int argc, char **argv)
         return result;
 
     const json_t *pending = json_object_get(answer.json, "pending");
+    if (!json_is_array(pending)) { /* never "nothing waits" when that is not known */
+        cli_error("the warden's answer has no list of pending requests");
+        return CLI_UNREACHABLE;
+    }
     if (cli->json && id)
         return print_one_as_json(pending, id);
     if (cli->json) {

@@ -3,11 +3,9 @@
  */
 #include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -25,8 +23,6 @@ static int start(Cell *cell, int control_fd)
     result = cgroup_leaf_fork(cell->leaf, &cell->child);
     if (result == 0)
         runner_main(control_fd, &cell->block->origin);
-    if (getpid() != cell->block->origin.parent)
-        _exit(EXIT_FAILURE); /* the child could not enter its leaf */
     if (result < 0) {
         cgroup_leaf_release(cell->leaf);
         return result;

@@ -39,8 +39,7 @@ struct CgroupTree {
     char name[64];
     char path[PATH_MAX]; /* as /proc/PID/cgroup shows it */
     int fd;
-    pid_t owner;
-    bool by_moving; /* forking into a leaf does not work here: children enter by themselves */
+    bool by_moving; /* forking into a leaf does not work here: children are moved in */
     unsigned next_number;
     CgroupLeaf *pool;
     unsigned n_pool;
@@ -237,7 +236,7 @@ static int open_tree_at(CgroupTree *tree, const char *parent)
     for (unsigned i = 0; i < LOCK_TRIES && result == -EBUSY; i++) {
         if (i > 0)
             (void)poll(NULL, 0, LOCK_AGAIN_MS);
-        if (mkdirat(parent_fd, tree->name, 0755) < 0 && errno != EEXIST)
+        if (mkdirat(parent_fd, tree->name, 0700) < 0 && errno != EEXIST)
             return -errno;
         _cleanup_fd_ int fd = open_directory(parent_fd, tree->name);
         if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 ||
@@ -253,8 +252,9 @@ static int open_tree_at(CgroupTree *tree, const char *parent)
     return result;
 }
 
-/* A process in a leaf must be able to end by itself, ... */
-static int try_living(CgroupTree *tree)
+/* Starts a process in a leaf and ends it, by the leaf or by a signal of its own. 0 when it ended as
+ * it should, -ECHILD when otherwise, -errno. */
+static int try_leaf(CgroupTree *tree, bool by_leaf)
 {
     CgroupLeaf *leaf = NULL;
     _cleanup_(pidref_done)
@@ -265,37 +265,17 @@ static int try_living(CgroupTree *tree)
     if (result < 0)
         return result;
     result = cgroup_leaf_fork(leaf, &child);
-    if (getpid() != tree->owner)
-        _exit(result < 0);
-    if (result > 0) {
-        (void)waitid(P_PIDFD, (id_t)child.pidfd, &status, WEXITED);
-        result = status.si_code == CLD_EXITED && status.si_status == 0 ? 0 : -ECHILD;
-    }
-    cgroup_leaf_release(leaf);
-    return result;
-}
-
-/* ... and be ended by its leaf. */
-static int try_killing(CgroupTree *tree)
-{
-    CgroupLeaf *leaf = NULL;
-    _cleanup_(pidref_done)
-    PidRef child = PIDREF_EMPTY;
-    siginfo_t status = {.si_pid = 0};
-
-    int result = cgroup_leaf_take(tree, &leaf);
-    if (result < 0)
-        return result;
-    result = cgroup_leaf_fork(leaf, &child);
-    if (getpid() != tree->owner) {
+    if (result == 0) {
         for (;;)
             (void)pause();
     }
     if (result > 0) {
-        result = cgroup_leaf_kill(leaf);
+        result = by_leaf ? cgroup_leaf_kill(leaf) : pidref_kill(&child, SIGUSR1);
         if (result < 0)
             (void)pidref_kill(&child, SIGKILL);
         (void)waitid(P_PIDFD, (id_t)child.pidfd, &status, WEXITED);
+        if (result == 0 && status.si_status != (by_leaf ? SIGKILL : SIGUSR1))
+            result = -ECHILD;
     }
     cgroup_leaf_release(leaf);
     return result;
@@ -303,12 +283,12 @@ static int try_killing(CgroupTree *tree)
 
 static int try_out(CgroupTree *tree)
 {
-    int result = try_living(tree);
-    if (result == -ECHILD) {
+    int result = try_leaf(tree, false);
+    if (result == -ECHILD || result == -ESRCH) {
         tree->by_moving = true;
-        result = try_living(tree);
+        result = try_leaf(tree, false);
     }
-    return result < 0 ? result : try_killing(tree);
+    return result < 0 ? result : try_leaf(tree, true);
 }
 
 static void close_pool(CgroupTree *tree)
@@ -349,7 +329,6 @@ int cgroup_tree_new(CgroupTree **ret, const char *run_dir)
     if (!tree)
         return -ENOMEM;
     tree->fd = -EBADF;
-    tree->owner = getpid();
     digest_begin(&state);
     digest_add(&state, run_dir, strlen(run_dir));
     Digest digest = digest_end(&state);
@@ -430,7 +409,7 @@ int cgroup_leaf_take(CgroupTree *tree, CgroupLeaf **ret)
     do {
         leaf->number = ++tree->next_number;
         (void)snprintf(name, sizeof name, "%u", leaf->number);
-        result = mkdirat(tree->fd, name, 0755) < 0 ? -errno : 0;
+        result = mkdirat(tree->fd, name, 0700) < 0 ? -errno : 0;
     } while (result == -EEXIST);
     if (result == 0)
         result = open_leaf(tree, name, leaf);
@@ -463,9 +442,20 @@ void cgroup_leaf_release(CgroupLeaf *leaf)
 
 int cgroup_leaf_fork(CgroupLeaf *leaf, PidRef *ret)
 {
-    int result = pidref_fork(ret, leaf->tree->by_moving ? -EBADF : leaf->directory_fd);
-    if (result == 0 && leaf->tree->by_moving)
-        result = write_file(leaf->directory_fd, "cgroup.procs", "0");
+    char pid[16];
+
+    if (!leaf->tree->by_moving)
+        return pidref_fork(ret, leaf->directory_fd);
+    int result = pidref_fork(ret, -EBADF);
+    if (result <= 0)
+        return result;
+    (void)snprintf(pid, sizeof pid, "%d", ret->pid);
+    result = write_file(leaf->directory_fd, "cgroup.procs", pid);
+    if (result == 0)
+        return 1;
+    (void)pidref_kill(ret, SIGKILL);
+    (void)waitid(P_PIDFD, (id_t)ret->pidfd, &(siginfo_t){.si_pid = 0}, WEXITED);
+    pidref_done(ret);
     return result;
 }
 

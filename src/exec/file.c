@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -51,14 +53,22 @@ static int check_permission(int fd, FileUse use)
     return faccessat(fd, "", X_OK, AT_EMPTY_PATH | AT_EACCESS) < 0 ? -errno : 0;
 }
 
+/* No magic links: /proc/PID/root and /proc/PID/fd/N lead to places whose names say nothing here. */
+static int open_plain(int directory_fd, const char *path)
+{
+    /* O_NONBLOCK: a fifo must not hold us up. It means nothing to a regular file. */
+    struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+                           .resolve = RESOLVE_NO_MAGICLINKS};
+    return (int)syscall(SYS_openat2, directory_fd, path, &how, sizeof how);
+}
+
 int file_open(int directory_fd, const char *path, FileUse use, File *ret)
 {
     file_init(ret);
     size_t size = strlen(path);
     if (size >= sizeof ret->found)
         return -ENAMETOOLONG;
-    /* O_NONBLOCK: a fifo must not hold us up. It means nothing to a regular file. */
-    _cleanup_fd_ int fd = openat(directory_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    _cleanup_fd_ int fd = open_plain(directory_fd, path);
     if (fd < 0) {
         int error = errno;
         if (error == EACCES && use == FILE_TO_EXECUTE &&
@@ -266,6 +276,14 @@ static bool may_redirect(const char *found)
             memcpy(at, "/", 2);
     }
     return true;
+}
+
+bool file_directory_is_trusted(const char *path)
+{
+    struct stat status;
+
+    return path[0] == '/' && stat(path, &status) == 0 && S_ISDIR(status.st_mode) &&
+           !may_change(path, &status, geteuid()) && !may_redirect(path);
 }
 
 void file_judge_writable(File *file)

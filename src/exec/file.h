@@ -43,6 +43,9 @@ int file_is_shim(const File *file);
 bool file_is_elf(const File *file);
 bool file_is_script(const File *file);
 
+/* Can nobody with our rights put anything into this directory, or another in its place? */
+bool file_directory_is_trusted(const char *path);
+
 /* Could a process with the rights that we have now (the caller's) change what is found at
  * `file->path`: the content, or any directory entry on the way to it (`writable`)? Or make
  * `file->found` lead elsewhere, by a symbolic link on the way (`bendable`)? In doubt, and for a

@@ -176,6 +176,15 @@ static void note_file(Scan *scan, size_t argument, size_t offset)
 }
 
 /* `--name`, `--name=value`. */
+/* Long options of all interpreters that are known to take no value. */
+static const char known_flags[] =
+    " --norc --noprofile --login --posix --verbose --restricted --noediting --debug --version "
+    "--help --test --watch --check --no-warnings --trace-warnings --trace-deprecation "
+    "--enable-source-maps --inspect --inspect-brk --expose-gc --preserve-symlinks "
+    "--preserve-symlinks-main --yydebug --jit --disable-gems --sandbox --csv --traditional "
+    "--vanilla --allow-net "
+    "--allow-read --allow-write --allow-env --allow-run --allow-all ";
+
 static void scan_long(Scan *scan, const char *argument)
 {
     const Interpreter *interpreter = scan->interpreter;
@@ -194,6 +203,8 @@ static void scan_long(Scan *scan, const char *argument)
         scan->at += !joined;
     } else if (strcmp(argument, "--version") == 0 || strcmp(argument, "--help") == 0) {
         scan->has_info = true;
+    } else if (!joined && !is_word_in(known_flags, argument, size)) {
+        scan->has_unclear = true; /* the next argument may be its value, or the script */
     }
 }
 

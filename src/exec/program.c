@@ -117,8 +117,13 @@ uint32_t program_flags(const Program *program)
 {
     uint32_t flags = 0;
 
-    if (program->exe.bendable || (program->is_script && program->script.interpreter.bendable))
+    bool by_other_means = program->is_script &&
+                          (program->script.interpreter.bendable || program->script.inner_bendable);
+
+    if (program->exe.bendable || by_other_means)
         flags |= PREPARED_EXE_WRITABLE;
+    if (by_other_means)
+        flags |= PREPARED_INTERPRETER_WRITABLE;
     if (program->is_script)
         flags |= PREPARED_SCRIPT;
     if (program->operand_file.fd >= 0)
@@ -174,11 +179,31 @@ static int bind_file(const File *file, const Digest *approved, int *ret_fd, Refu
     return result;
 }
 
+/* A #! line may hand its interpreter another file than the script (`#!/bin/sh other`). */
+static bool runs_its_script(const Program *program)
+{
+    const Script *script = &program->script;
+    const char *argv[SCRIPT_WORDS_MAX + 1];
+
+    if (script->n_words <= 1)
+        return true;
+    for (size_t i = 0; i < script->n_words; i++)
+        argv[i] = script->words[i];
+    argv[script->n_words] = program->exe.path;
+    Operand operand = operand_find(script->interpreter.path, argv, script->n_words + 1);
+    return operand.kind == OPERAND_FILE && operand.argument == script->n_words;
+}
+
 static int check_bindable(const Program *program, const ShimRequest *request, Refusal *refusal)
 {
-    if (program->is_script && program->script.inner_writable)
+    if (program->is_script && program->script.inner_bendable)
         return refuse(refusal, EXEC_FAILURE_NOT_RUNNABLE,
                       "%s: its interpreter is a script that the caller could change",
+                      program->exe.path);
+    if (program->is_script && !runs_its_script(program))
+        return refuse(refusal, EXEC_FAILURE_NOT_RUNNABLE,
+                      "%s: its #! line names more than an interpreter and its options, and an "
+                      "approval cannot bind that",
                       program->exe.path);
     if (program->operand.kind == OPERAND_UNCLEAR)
         return refuse(

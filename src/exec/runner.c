@@ -128,12 +128,13 @@ static void enter_directory(Runner *runner, char path[static PATH_MAX], struct s
                             "the working directory lies outside the warden's file system"));
 }
 
-/* Could what standard input says change after a human has looked? */
-static bool is_stdin_mutable(int fd)
+/* Could what standard input says change after a human has looked? A terminal is the caller's to
+ * type on, which matters to a program that takes its instructions from there. */
+static bool is_stdin_mutable(int fd, bool takes_instructions)
 {
     struct stat status;
 
-    if (fd < 0 || isatty(fd))
+    if (fd < 0 || (isatty(fd) && !takes_instructions))
         return false;
     if (fstat(fd, &status) < 0)
         return true;
@@ -146,7 +147,7 @@ static void report_prepared(Runner *runner, const char *cwd, const struct stat *
     Buffer message = BUFFER_EMPTY(RUNNER_ANSWER_MAX);
     uint32_t flags = program_flags(program);
 
-    if (is_stdin_mutable(runner->received.stdio[STDIN_FILENO]))
+    if (is_stdin_mutable(runner->received.stdio[STDIN_FILENO], (flags & PREPARED_READS_STDIN) != 0))
         flags |= PREPARED_STDIN_MUTABLE;
     buffer_put_u8(&message, RUNNER_PREPARED);
     buffer_put_u32(&message, flags);
@@ -213,6 +214,58 @@ static const char **keep_environment(Runner *runner, const RunOrder *order, size
     return kept;
 }
 
+/* Appends the directories of a PATH that are trusted (or are not). */
+static char *add_directories(char *end, const char *list, bool trusted)
+{
+    char directory[PATH_MAX];
+
+    for (const char *next = list; next;) {
+        size_t size = strcspn(next, ":");
+        const char *begin = next;
+        next = next[size] ? next + size + 1 : NULL;
+        bool vouched = size > 0 && size < sizeof directory;
+        if (vouched) {
+            memcpy(directory, begin, size);
+            directory[size] = '\0';
+            vouched = file_directory_is_trusted(directory);
+        }
+        if (vouched != trusted)
+            continue;
+        memcpy(end, begin, size);
+        end += size;
+        *end++ = ':';
+    }
+    return end;
+}
+
+/* What the command starts by name itself comes from directories that the caller cannot change, if
+ * it is there: else the caller's own `grep` would run inside an allowed script. The order within
+ * each kind stays. NULL when there is no memory. */
+static const char *order_path(const char *entry)
+{
+    size_t size = strlen(entry);
+    char *ordered = malloc(size + 2);
+
+    if (!ordered)
+        return NULL;
+    memcpy(ordered, entry, 5);
+    char *end = add_directories(ordered + 5, entry + 5, true);
+    end = add_directories(end, entry + 5, false);
+    end[-1] = '\0'; /* each list has at least one, perhaps empty, directory */
+    return ordered;
+}
+
+static void order_paths(Runner *runner, const char **env)
+{
+    for (; *env; env++) {
+        if (strncmp(*env, "PATH=", 5) != 0)
+            continue;
+        *env = order_path(*env);
+        if (!*env)
+            fail(runner, refuse(&runner->refusal, EXEC_FAILURE_BROKEN, "out of memory"));
+    }
+}
+
 /* The caller's descriptors become 0, 1 and 2; a sealed script gets its number; nothing else is
  * left open by the exec. */
 static int arrange_descriptors(Runner *runner, const Launch *launch)
@@ -240,6 +293,7 @@ static _Noreturn void run(Runner *runner, const RunOrder *order)
     if (!digest_equal(&command, &order->command))
         fail(runner, refuse(&runner->refusal, EXEC_FAILURE_DRIFT,
                             "the arguments or environment are not those that were admitted"));
+    order_paths(runner, env);
     int result = program_launch(&runner->program, request, order, &launch, &runner->refusal);
     if (result != 0)
         fail(runner, result);
@@ -297,7 +351,7 @@ static void rehearse(Runner *runner)
     program_done(&runner->program);
     Digest digest = digest_command(words, 1, words, 1);
     (void)run_order_decode((const char *)digest.bytes, sizeof digest.bytes, &order);
-    (void)is_stdin_mutable(STDIN_FILENO);
+    (void)is_stdin_mutable(STDIN_FILENO, false);
     (void)fd_receive(-EBADF, runner->order, ORDER_USUAL, &received, 0);
     (void)fd_send(-EBADF, runner->order, ORDER_USUAL, NULL, 0, 0);
 }

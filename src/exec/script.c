@@ -64,7 +64,7 @@ void script_init(Script *script)
 {
     file_init(&script->interpreter);
     script->n_words = 0;
-    script->inner_writable = false;
+    script->inner_bendable = false;
 }
 
 void script_done(Script *script)
@@ -99,7 +99,7 @@ static int name_inner(Script *script)
         return -ENOMEM;
     free(script->words[0]);
     script->words[0] = path;
-    script->inner_writable = script->inner_writable || script->interpreter.writable;
+    script->inner_bendable = script->inner_bendable || script->interpreter.bendable;
     return 0;
 }
 

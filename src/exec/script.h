@@ -26,7 +26,7 @@ typedef struct Script {
     File interpreter;
     char *words[SCRIPT_WORDS_MAX]; /* owned: interpreter, argument, (inner script, …) */
     size_t n_words;
-    bool inner_writable; /* a script between the first and the interpreter could be changed */
+    bool inner_bendable; /* a script between the first and the interpreter could be changed */
 } Script;
 
 void script_init(Script *script);

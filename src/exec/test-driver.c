@@ -49,9 +49,26 @@ static int make_listener(const char *path)
     return fd;
 }
 
+static void enter_cgroup(const char *cgroup)
+{
+    char path[256];
+
+    (void)snprintf(path, sizeof path, "%s/cgroup.procs", cgroup);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, "0", 1) != 1)
+        _exit(1);
+    (void)close(fd);
+}
+
 void driver_start(Driver *driver, const ExecutorOptions *options)
 {
+    driver_start_in(driver, options, NULL);
+}
+
+void driver_start_in(Driver *driver, const ExecutorOptions *options, const char *cgroup)
+{
     memset(driver, 0, sizeof *driver);
+    driver->cgroup = cgroup;
     (void)snprintf(driver->directory, sizeof driver->directory, "/tmp/clawrden-exec-XXXXXX");
     assert_non_null(mkdtemp(driver->directory));
     assert_int_equal(chmod(driver->directory, 0755), 0);
@@ -81,6 +98,8 @@ void driver_start_again(Driver *driver, const ExecutorOptions *options)
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
         (void)close(control[0]);
         (void)close(driver->listener);
+        if (driver->cgroup)
+            enter_cgroup(driver->cgroup);
         _exit(executor_run(&driver->context, options));
     }
     (void)close(control[1]);

@@ -26,6 +26,7 @@
 
 typedef struct Driver {
     ProcessContext context;
+    const char *cgroup; /* for the executor; NULL: ours */
     char directory[64]; /* a fresh one below /tmp, mode 0755 */
     char socket[108];
     int listener;
@@ -47,6 +48,8 @@ typedef struct Caller {
 } Caller;
 
 void driver_start(Driver *driver, const ExecutorOptions *options);
+/* The same with the executor in this cgroup (a directory; NULL: where we are). */
+void driver_start_in(Driver *driver, const ExecutorOptions *options, const char *cgroup);
 /* The same in a directory that is there already: a second life. */
 void driver_start_again(Driver *driver, const ExecutorOptions *options);
 /* Closes what the driver holds of an executor that has ended; removes the directory. */

@@ -13,14 +13,17 @@
 
 #define ANSWER_MAX (16u << 20)
 #define DISPLAY_MAX 4096u
+#define QUEUE_ARGV_MAX (8u * 1024)
 
 static void answer(Warden *warden, uint64_t key, uint16_t status, Buffer *json)
 {
     Buffer payload = BUFFER_EMPTY(ANSWER_MAX + 64);
 
-    buffer_put_u16(&payload, status);
     char *text = buffer_take_string(json);
-    buffer_put_string(&payload, text ? text : "{\"error\":\"the answer is too large\"}");
+    buffer_put_u16(&payload, text ? status : 500);
+    buffer_put_string(&payload, text ? text
+                                     : "{\"error\":\"the answer is too large\",\"code\":"
+                                       "\"too_large\"}");
     free(text);
     if (warden->api)
         (void)link_send_buffer(warden->api, API_ANSWER, key, &payload);
@@ -147,6 +150,18 @@ static void put_facts(Buffer *json, const Request *request)
     }
 }
 
+/* How many arguments fit: one entry must not push the others out of the queue. */
+static size_t arguments_within(const char *const *argv, size_t argc, size_t most)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < argc; i++) {
+        used += strlen(argv[i]) + 16;
+        if (used > most)
+            return i;
+    }
+    return argc;
+}
+
 static void put_pending(Buffer *json, const Approval *approval)
 {
     const Request *request = approval->request;
@@ -162,7 +177,10 @@ static void put_pending(Buffer *json, const Approval *approval)
     json_put_member(json, "jail", request->jail->name);
     json_put_member(json, "command", request->name);
     words_argv(request, &argv);
-    json_put_member_argv(json, "argv", argv.argv, argv.argc);
+    size_t shown_args = arguments_within(argv.argv, argv.argc, QUEUE_ARGV_MAX);
+    json_put_member_argv(json, "argv", argv.argv, shown_args);
+    if (shown_args < argv.argc)
+        json_put_member_u64(json, "argv_more", argv.argc - shown_args);
     words_display(request, &display, DISPLAY_MAX);
     _cleanup_free_ char *shown = buffer_take_string(&display);
     json_put_member(json, "display", shown ? shown : "");

@@ -405,6 +405,26 @@ static bool is_too_powerful(const Request *request)
            (request->facts->prepared.flags & PREPARED_POWERFUL) && !(jail && jail->allow_root);
 }
 
+/* argv[0] must name the command: many programs act by it (`git-push` is `git push`, busybox is
+ * everything), and rules look at the command's name. A login shell's leading '-' is no name. */
+static bool is_named_truly(const Request *request)
+{
+    const char *claimed = request->words.argv[0];
+    const char *slash = strrchr(claimed, '/');
+
+    if (slash)
+        claimed = slash + 1;
+    return strcmp(claimed + (claimed[0] == '-'), request->name) == 0;
+}
+
+/* An allow rule vouches for the command, not for an interpreter that its #! line happens to find.
+ */
+static bool is_allowed_by_proxy(const Request *request)
+{
+    return request->verdict.action == POLICY_ALLOW &&
+           (request->facts->prepared.flags & PREPARED_INTERPRETER_WRITABLE);
+}
+
 static void judge(Request *request)
 {
     const Prepared *prepared = &request->facts->prepared;
@@ -434,6 +454,10 @@ static void judge(Request *request)
     if (verdict->action == POLICY_DENY)
         request_end_refused(request, JOURNAL_DENIED, EXIT_DENIED, "denied", verdict->rule,
                             verdict->reason);
+    else if (is_allowed_by_proxy(request))
+        request_end_refused(request, JOURNAL_DENIED, EXIT_DENIED, "denied", verdict->rule,
+                            "it is a script, and the caller could change the interpreter that its "
+                            "#! line names");
     else if (verdict->executor == POLICY_EXECUTOR_MIRROR ||
              verdict->executor == POLICY_EXECUTOR_GHOST)
         request_end_refused(
@@ -471,6 +495,10 @@ void request_proceed(Request *request)
     else if (!request->warden->policy)
         request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
                             "no policy is loaded");
+    else if (!is_named_truly(request))
+        request_end_refused(request, JOURNAL_DENIED, EXIT_DENIED, "denied", NULL,
+                            "argv[0] names another program than the command; run it by its own "
+                            "name");
     else if (is_too_powerful(request))
         request_end_refused(
             request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "refused", NULL,

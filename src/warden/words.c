@@ -13,6 +13,9 @@
 
 #define REFUSAL_ARGV_MAX 300u
 #define REFUSAL_REASON_MAX 600u
+/* Arguments that are looked at one by one: more are a way to keep the warden busy, and are hidden.
+ */
+#define REDACTED_MAX 4096u
 #define WORDS_MAX (32u * 1024)
 
 static const Policy *policy_of(const Request *request)
@@ -68,9 +71,10 @@ void words_argv(const Request *request, RedactedArgv *ret)
         ret->argc = 0;
         return;
     }
+    size_t examined = words->argc < REDACTED_MAX ? words->argc : REDACTED_MAX;
     for (size_t i = 0; i < words->argc; i++)
-        ret->owned[i] = redacted(policy, words->argv[i]);
-    for (size_t i = 0; i + 1 < words->argc; i++) {
+        ret->owned[i] = i < examined ? redacted(policy, words->argv[i]) : strdup("[redacted]");
+    for (size_t i = 0; i + 1 < examined; i++) {
         const char *first = ret->owned[i] ? ret->owned[i] : "",
                    *second = ret->owned[i + 1] ? ret->owned[i + 1] : "";
         if (!crosses(policy, words->argv[i], words->argv[i + 1], first, second))
@@ -135,11 +139,31 @@ char *words_waiting(const Request *request)
     return buffer_take_string(&text);
 }
 
+/* Programs that run what their arguments or files name. */
+static bool starts_others(const Request *request)
+{
+    static const char *const names[] = {
+        "env",  "nice", "nohup",   "timeout", "setsid", "stdbuf", "xargs", "find",  "make", "sudo",
+        "doas", "su",   "busybox", "chroot",  "flock",  "ionice", "time",  "watch", "tcsh", "csh"};
+    const char *exe = request->facts ? request->facts->prepared.exe : "";
+    const char *slash = strrchr(exe, '/');
+
+    if (strncmp(slash ? slash + 1 : exe, "ld-", 3) == 0 || strstr(exe, "/ld.so"))
+        return true;
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (strcmp(slash ? slash + 1 : exe, names[i]) == 0)
+            return true;
+    return false;
+}
+
 size_t words_notes(const Request *request, const char *notes[static 4])
 {
     const uint32_t flags = request->facts ? request->facts->prepared.flags : 0;
     size_t count = 0;
 
+    if (starts_others(request))
+        notes[count++] = "it starts another program or reads a file that tells it what to do: this "
+                         "approval does not bind that";
     if (flags & PREPARED_EXE_WRITABLE)
         notes[count++] = "the caller can change this executable: the approved bytes run from a "
                          "sealed copy";

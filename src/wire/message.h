@@ -131,16 +131,17 @@ typedef enum ExecFailure {
 
 /* Facts about what would run, as the child found them with the caller's own rights. */
 enum {
-    PREPARED_EXE_WRITABLE = 1u << 0,     /* the caller could change or replace the executable */
-    PREPARED_SCRIPT = 1u << 1,           /* `#!`: `interpreter` is what the kernel would load */
-    PREPARED_OPERAND = 1u << 2,          /* an interpreter's script operand: `operand` */
-    PREPARED_OPERAND_WRITABLE = 1u << 3, /* the caller could change that script */
-    PREPARED_STDIN_MUTABLE = 1u << 4,    /* stdin is neither closed, /dev/null nor a terminal */
-    PREPARED_READS_STDIN = 1u << 5,      /* the program takes its instructions from stdin: an
-                                            interpreter without operand (sh, psql …) */
-    PREPARED_POWERFUL = 1u << 7,         /* the caller is root, or has CAP_SYS_ADMIN or
-                                            CAP_SYS_PTRACE: it could change the warden itself */
-    PREPARED_NO_CGROUP = 1u << 6,        /* a subreaper stands in for the request's cgroup */
+    PREPARED_EXE_WRITABLE = 1u << 0,         /* the caller could change or replace the executable */
+    PREPARED_SCRIPT = 1u << 1,               /* `#!`: `interpreter` is what the kernel would load */
+    PREPARED_OPERAND = 1u << 2,              /* an interpreter's script operand: `operand` */
+    PREPARED_OPERAND_WRITABLE = 1u << 3,     /* the caller could change that script */
+    PREPARED_STDIN_MUTABLE = 1u << 4,        /* stdin is neither closed, /dev/null nor a terminal */
+    PREPARED_READS_STDIN = 1u << 5,          /* the program takes its instructions from stdin: an
+                                                interpreter without operand (sh, psql …) */
+    PREPARED_INTERPRETER_WRITABLE = 1u << 8, /* the caller could change what a script's #! names */
+    PREPARED_POWERFUL = 1u << 7,             /* the caller is root, or has CAP_SYS_ADMIN or
+                                                CAP_SYS_PTRACE: it could change the warden itself */
+    PREPARED_NO_CGROUP = 1u << 6,            /* a subreaper stands in for the request's cgroup */
 };
 
 #define PREPARED_GROUPS_MAX 256u
