@@ -5,6 +5,7 @@
  * warden, by deadlines) ends it from outside. Everything it allocates dies with it or with exec.
  */
 #include "exec/runner.h"
+#include "policy/policy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -282,6 +283,21 @@ static int arrange_descriptors(Runner *runner, const Launch *launch)
     return 0;
 }
 
+/* What passes, and before it the pagers that nothing can be run through (getenv(3) takes the
+ * first). */
+static const char **add_environment(Runner *runner, const char **kept, size_t n_kept)
+{
+    size_t n_added = 0;
+    const char *const *added = policy_env_added(&n_added);
+    const char **env = calloc(n_added + n_kept + 1, sizeof *env);
+
+    if (!env)
+        fail(runner, refuse(&runner->refusal, EXEC_FAILURE_BROKEN, "out of memory"));
+    memcpy(env, added, n_added * sizeof *env);
+    memcpy(env + n_added, kept, n_kept * sizeof *env);
+    return env;
+}
+
 static _Noreturn void run(Runner *runner, const RunOrder *order)
 {
     Launch launch;
@@ -293,6 +309,7 @@ static _Noreturn void run(Runner *runner, const RunOrder *order)
     if (!digest_equal(&command, &order->command))
         fail(runner, refuse(&runner->refusal, EXEC_FAILURE_DRIFT,
                             "the arguments or environment are not those that were admitted"));
+    env = add_environment(runner, env, envc);
     order_paths(runner, env);
     int result = program_launch(&runner->program, request, order, &launch, &runner->refusal);
     if (result != 0)

@@ -95,7 +95,8 @@ static void test_words(void **state UNUSED)
     assert_output(&(Spec){.argv = ARGV("env"),
                           .env = ARGV("A=1", "LD_PRELOAD=/x", "B=\xff", "PATH=/usr/bin"),
                           .keep = {0x0d}},
-                  "A=1\nB=\xff\nPATH=/usr/bin\n");
+                  "PAGER=cat\nGIT_PAGER=cat\nMANPAGER=cat\nSYSTEMD_PAGER=cat\nDPKG_PAGER=cat\n"
+                  "LESSSECURE=1\nA=1\nB=\xff\nPATH=/usr/bin\n");
 }
 
 /* The command gets the caller's descriptors and no others. */
