@@ -23,6 +23,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "shim/shim.h"
@@ -159,6 +160,9 @@ static void take_for_command(Shim *shim, int signal_number, bool group)
     shim->unsent &= ~BIT(SIGCONT);
     pass_on(shim, SIGTSTP, group);
     forward(shim);
+    /* Nobody confirms a stop: this is time for the command to be stopped before our shell takes the
+     * terminal back. */
+    (void)nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
     stop_by(signal_number);
     shim->unsent &= ~BIT(SIGTSTP);
     pass_on(shim, SIGCONT, group);
