@@ -5,7 +5,6 @@
  * warden, by deadlines) ends it from outside. Everything it allocates dies with it or with exec.
  */
 #include "exec/runner.h"
-#include "policy/policy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,8 +20,10 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "exec/become.h"
+#include "exec/environment.h"
 #include "exec/program.h"
 #include "exec/receive.h"
+#include "exec/resolve.h"
 
 typedef struct Runner {
     int control_fd;
@@ -31,6 +32,7 @@ typedef struct Runner {
     int door_fd;
     Received received; /* the request and the caller's descriptors */
     Program program;
+    Environment environment;
     Refusal refusal;
     char order[RUNNER_MESSAGE_MAX];
 } Runner;
@@ -179,6 +181,9 @@ static void prepare(Runner *runner)
     if (result != 0)
         fail(runner, result);
     report_prepared(runner, cwd, &directory);
+    /* While the warden judges. */
+    if (environment_prepare(&runner->environment, &runner->received.request) < 0)
+        fail(runner, refuse(&runner->refusal, EXEC_FAILURE_BROKEN, "out of memory"));
 }
 
 static _Noreturn void hash(Runner *runner)
@@ -198,75 +203,6 @@ static _Noreturn void hash(Runner *runner)
     _exit(EXIT_SUCCESS);
 }
 
-/* The environment that passes, NULL-terminated; owned. */
-static const char **keep_environment(Runner *runner, const RunOrder *order, size_t *ret_count)
-{
-    const ShimRequest *request = &runner->received.request;
-    const char **kept = calloc(request->envc + 1, sizeof *kept);
-    size_t count = 0;
-
-    if (!kept)
-        fail(runner, refuse(&runner->refusal, EXEC_FAILURE_BROKEN, "out of memory"));
-    for (size_t i = 0; i < request->envc; i++) {
-        if (run_order_keeps(order, i))
-            kept[count++] = request->env[i];
-    }
-    *ret_count = count;
-    return kept;
-}
-
-/* Appends the directories of a PATH that are trusted (or are not). */
-static char *add_directories(char *end, const char *list, bool trusted)
-{
-    char directory[PATH_MAX];
-
-    for (const char *next = list; next;) {
-        size_t size = strcspn(next, ":");
-        const char *begin = next;
-        next = next[size] ? next + size + 1 : NULL;
-        bool vouched = size > 0 && size < sizeof directory;
-        if (vouched) {
-            memcpy(directory, begin, size);
-            directory[size] = '\0';
-            vouched = file_directory_is_trusted(directory);
-        }
-        if (vouched != trusted)
-            continue;
-        memcpy(end, begin, size);
-        end += size;
-        *end++ = ':';
-    }
-    return end;
-}
-
-/* What the command starts by name itself comes from directories that the caller cannot change, if
- * it is there: else the caller's own `grep` would run inside an allowed script. The order within
- * each kind stays. NULL when there is no memory. */
-static const char *order_path(const char *entry)
-{
-    size_t size = strlen(entry);
-    char *ordered = malloc(size + 2);
-
-    if (!ordered)
-        return NULL;
-    memcpy(ordered, entry, 5);
-    char *end = add_directories(ordered + 5, entry + 5, true);
-    end = add_directories(end, entry + 5, false);
-    end[-1] = '\0'; /* each list has at least one, perhaps empty, directory */
-    return ordered;
-}
-
-static void order_paths(Runner *runner, const char **env)
-{
-    for (; *env; env++) {
-        if (strncmp(*env, "PATH=", 5) != 0)
-            continue;
-        *env = order_path(*env);
-        if (!*env)
-            fail(runner, refuse(&runner->refusal, EXEC_FAILURE_BROKEN, "out of memory"));
-    }
-}
-
 /* The caller's descriptors become 0, 1 and 2; a sealed script gets its number; nothing else is
  * left open by the exec. */
 static int arrange_descriptors(Runner *runner, const Launch *launch)
@@ -283,34 +219,20 @@ static int arrange_descriptors(Runner *runner, const Launch *launch)
     return 0;
 }
 
-/* What passes, and before it the pagers that nothing can be run through (getenv(3) takes the
- * first). */
-static const char **add_environment(Runner *runner, const char **kept, size_t n_kept)
-{
-    size_t n_added = 0;
-    const char *const *added = policy_env_added(&n_added);
-    const char **env = calloc(n_added + n_kept + 1, sizeof *env);
-
-    if (!env)
-        fail(runner, refuse(&runner->refusal, EXEC_FAILURE_BROKEN, "out of memory"));
-    memcpy(env, added, n_added * sizeof *env);
-    memcpy(env + n_added, kept, n_kept * sizeof *env);
-    return env;
-}
-
 static _Noreturn void run(Runner *runner, const RunOrder *order)
 {
     Launch launch;
     const ShimRequest *request = &runner->received.request;
-    size_t envc;
-    const char **env = keep_environment(runner, order, &envc);
+    size_t n_kept = 0;
+    const char **kept = environment_keep(request, order, &n_kept);
+    const char **env = kept ? environment_compose(&runner->environment, kept, n_kept) : NULL;
 
-    Digest command = digest_command(request->argv, request->argc, env, envc);
+    if (!env)
+        fail(runner, refuse(&runner->refusal, EXEC_FAILURE_BROKEN, "out of memory"));
+    Digest command = digest_command(request->argv, request->argc, kept, n_kept);
     if (!digest_equal(&command, &order->command))
         fail(runner, refuse(&runner->refusal, EXEC_FAILURE_DRIFT,
                             "the arguments or environment are not those that were admitted"));
-    env = add_environment(runner, env, envc);
-    order_paths(runner, env);
     int result = program_launch(&runner->program, request, order, &launch, &runner->refusal);
     if (result != 0)
         fail(runner, result);
@@ -356,7 +278,8 @@ static void rehearse(Runner *runner)
     const ShimRequest request = {.path = "sh",
                                  .argv = (const char *[]){"sh", NULL},
                                  .argc = 1,
-                                 .env = (const char *[]){NULL}};
+                                 .env = (const char *[]){"PATH=" RESOLVE_DEFAULT_PATH, NULL},
+                                 .envc = 1};
     FdReceived received;
     RunOrder order;
 
@@ -366,6 +289,9 @@ static void rehearse(Runner *runner)
     (void)program_find(&runner->program, &request, &runner->refusal);
     (void)program_flags(&runner->program);
     program_done(&runner->program);
+    if (environment_prepare(&runner->environment, &request) == 0)
+        free(environment_compose(&runner->environment, request.env, request.envc));
+    free(runner->environment.path_ordered);
     Digest digest = digest_command(words, 1, words, 1);
     (void)run_order_decode((const char *)digest.bytes, sizeof digest.bytes, &order);
     (void)is_stdin_mutable(STDIN_FILENO, false);

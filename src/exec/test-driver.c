@@ -367,6 +367,21 @@ const char *driver_failed(Driver *driver, uint64_t key, ExecFailure failure, Fra
     return words;
 }
 
+void assert_words(const char *text, const char *words)
+{
+    if (!strstr(text, words))
+        print_message("got: %s\nnot: %s\n", text, words);
+    assert_non_null(strstr(text, words));
+}
+
+void driver_refused(Driver *driver, uint64_t key, const Caller *caller, const Spec *spec,
+                    ExecFailure failure, const char *words)
+{
+    Frame frame;
+    driver_open(driver, key, caller->connection, spec);
+    assert_words(driver_failed(driver, key, failure, &frame), words);
+}
+
 Hashed driver_hash(Driver *driver, uint64_t key)
 {
     Frame frame;

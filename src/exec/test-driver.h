@@ -97,6 +97,10 @@ bool driver_has_frame(int link, int timeout_ms);
 Prepared driver_prepared(Driver *driver, uint64_t key, Frame *frame);
 /* EXEC_FAILED must come, with this failure; its words. */
 const char *driver_failed(Driver *driver, uint64_t key, ExecFailure failure, Frame *frame);
+void assert_words(const char *text, const char *words); /* `words` are in it */
+/* This caller's request is refused with these words. */
+void driver_refused(Driver *driver, uint64_t key, const Caller *caller, const Spec *spec,
+                    ExecFailure failure, const char *words);
 /* EXEC_HASH and its answer. */
 Hashed driver_hash(Driver *driver, uint64_t key);
 /* Orders the request to run; bound when `hashed` is not NULL. */

@@ -331,10 +331,15 @@ static void test_signals(void **state UNUSED)
 static pid_t daemon_pid(void)
 {
     char text[32] = "";
-    int fd = open(in_directory(&driver, "daemon"), O_RDONLY | O_CLOEXEC);
-    assert_true(fd >= 0);
-    assert_true(read(fd, text, sizeof text - 1) > 0);
-    (void)close(fd);
+    uint64_t end = clock_monotonic_ms() + DRIVER_TIMEOUT_MS;
+
+    while (!strchr(text, '\n') && clock_monotonic_ms() < end) {
+        int fd = open(in_directory(&driver, "daemon"), O_RDONLY | O_CLOEXEC);
+        ssize_t size = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
+        text[size > 0 ? size : 0] = '\0';
+        fd_close(fd);
+        (void)usleep(1000);
+    }
     assert_int_equal(unlink(in_directory(&driver, "daemon")), 0);
     return (pid_t)strtol(text, NULL, 10);
 }
@@ -372,14 +377,11 @@ static void test_end(void **state UNUSED)
 
     /* With grace: TERM first, KILL for the deaf. */
     (void)start(&caller,
-                &(Spec){.argv = ARGV("sh", "-c", DAEMON "trap '' TERM; sleep 100; sleep 100"),
+                &(Spec){.argv = ARGV("sh", "-c", "trap '' TERM; " DAEMON "sleep 100; sleep 100"),
                         .cwd = driver.directory});
     uint64_t begun = clock_monotonic_ms();
-    while (access(in_directory(&driver, "daemon"), R_OK) < 0)
-        (void)usleep(1000);
-    (void)usleep(50000);
-    driver_end(&driver, DRIVER_KEY(counter), 400);
     pid_t daemon = daemon_pid();
+    driver_end(&driver, DRIVER_KEY(counter), 400);
     Ended ended = driver_ended(&driver, DRIVER_KEY(counter));
     assert_int_equal(ended.kind, 1);
     assert_int_equal(ended.value, SIGKILL);
@@ -510,9 +512,6 @@ static void test_stop_ends_all(void **state UNUSED)
 
     pid_t pid = start(
         &caller, &(Spec){.argv = ARGV("sh", "-c", DAEMON "sleep 100"), .cwd = driver.directory});
-    while (access(in_directory(&driver, "daemon"), R_OK) < 0)
-        (void)usleep(1000);
-    (void)usleep(20000);
     pid_t daemon = daemon_pid();
     driver_stop(&driver);
     assert_false(process_exists(pid));
@@ -544,9 +543,6 @@ static void test_killed_executor(void **state UNUSED)
 
     pid_t pid = start(
         &caller, &(Spec){.argv = ARGV("sh", "-c", DAEMON "sleep 100"), .cwd = driver.directory});
-    while (access(in_directory(&driver, "daemon"), R_OK) < 0)
-        (void)usleep(1000);
-    (void)usleep(20000);
     pid_t daemon = daemon_pid();
     assert_true(driver.executor > 1);
     assert_int_equal(kill(driver.executor, SIGKILL), 0);

@@ -23,6 +23,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "exec/environment.h"
 #include "exec/resolve.h"
 #include "exec/script.h"
 #include "wire/shim-mark.h"
@@ -391,6 +392,34 @@ static void test_moved(void **state UNUSED)
     file_done(&file);
 }
 
+static void assert_path(const char *list, const char *ordered)
+{
+    char entry[512], expected[512];
+
+    (void)snprintf(entry, sizeof entry, "PATH=%s", list);
+    (void)snprintf(expected, sizeof expected, "PATH=%s", ordered);
+    _cleanup_free_ char *got = environment_order_path(entry);
+    assert_non_null(got);
+    assert_string_equal(got, expected);
+}
+
+/* Directories that the caller cannot change come first, the others keep their places after them. */
+static void test_order_of_path(void **state UNUSED)
+{
+    char list[256], ordered[256];
+
+    assert_path("", "");
+    assert_path(":", ":");
+    assert_path("/usr/bin", "/usr/bin");
+    assert_path("x::/usr/bin:y:/bin:", "/usr/bin:/bin:x::y:");
+    assert_path("/no/such/directory:/usr/bin", "/usr/bin:/no/such/directory");
+    assert_int_equal(chmod(at("b"), 0777), 0);
+    (void)snprintf(list, sizeof list, "%s:/usr/bin", at("b"));
+    (void)snprintf(ordered, sizeof ordered, "/usr/bin:%s", at("b"));
+    assert_path(list, ordered);
+    assert_int_equal(chmod(at("b"), 0755), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -402,6 +431,7 @@ int main(void)
         cmocka_unit_test(test_writable),
         cmocka_unit_test(test_writable_by_acl),
         cmocka_unit_test(test_moved),
+        cmocka_unit_test(test_order_of_path),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
