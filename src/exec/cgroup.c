@@ -467,8 +467,8 @@ int cgroup_leaf_is_populated(const CgroupLeaf *leaf)
 /* One more pid of cgroup.procs, or 0 at its end. */
 static pid_t next_pid(FILE *procs)
 {
-    long pid = 0;
-    return fscanf(procs, "%ld", &pid) == 1 ? (pid_t)pid : 0;
+    char line[32];
+    return fgets(line, sizeof line, procs) ? (pid_t)strtol(line, NULL, 10) : 0;
 }
 
 static FILE *open_procs(const CgroupLeaf *leaf)

@@ -154,7 +154,7 @@ void descendants_done(Descendants *descendants)
 
 pid_t descendants_parent_of(pid_t pid)
 {
-    ProcessEntry entry;
+    ProcessEntry entry = {.parent = 0};
     return read_entry(pid, &entry) < 0 ? 0 : entry.parent;
 }
 
