@@ -26,10 +26,21 @@ void handle_ready(Caller *caller)
                     caller->api->warden ? "executor" : "warden");
 }
 
+/* Every question begins with who asks it. */
+static void put_actor(Buffer *payload, const Caller *caller)
+{
+    char name[CALL_APPROVER_MAX];
+    Actor actor = {.name = name, .role = ROLE_ADMIN, .via = caller_via(caller), .jails = ""};
+
+    caller_name(caller, name);
+    actor_encode(payload, &actor);
+}
+
 static void ask_plain(Caller *caller, uint16_t type)
 {
-    Buffer nothing = BUFFER_EMPTY(1);
-    caller_ask_warden(caller, type, &nothing);
+    Buffer payload = BUFFER_EMPTY(MESSAGE_MAX);
+    put_actor(&payload, caller);
+    caller_ask_warden(caller, type, &payload);
 }
 
 void handle_status(Caller *caller)
@@ -39,7 +50,11 @@ void handle_status(Caller *caller)
 
 void handle_queue(Caller *caller)
 {
-    ask_plain(caller, API_QUEUE);
+    Buffer payload = BUFFER_EMPTY(MESSAGE_MAX);
+    put_actor(&payload, caller);
+    buffer_put_u32(&payload, 0);
+    buffer_put_string(&payload, "");
+    caller_ask_warden(caller, API_QUEUE, &payload);
 }
 
 /* False when the body holds a member that is not among `names` (NULL-terminated); answered. */
@@ -66,7 +81,6 @@ static void decide(Caller *caller, bool approve)
 {
     static const char *const members[] = {"reason", NULL};
     const char *reason = "";
-    char approver[CALL_APPROVER_MAX];
     Buffer payload = BUFFER_EMPTY(MESSAGE_MAX);
 
     if (!only_members(caller, members))
@@ -81,12 +95,13 @@ static void decide(Caller *caller, bool approve)
             return;
         }
     }
-    caller_name(caller, approver);
+    put_actor(&payload, caller);
     buffer_put_string(&payload, caller->parameter);
     buffer_put_u8(&payload, approve);
+    buffer_put_u8(&payload, REMEMBER_NOT);
+    buffer_put_u64(&payload, 0);
+    buffer_put_u8(&payload, false);
     buffer_put_string(&payload, reason);
-    buffer_put_string(&payload, approver);
-    buffer_put_string(&payload, caller_via(caller));
     caller_ask_warden(caller, API_DECIDE, &payload);
 }
 
@@ -112,7 +127,6 @@ static bool is_jail_name(const char *name)
 static void control(Caller *caller, uint16_t type)
 {
     static const char *const members[] = {"jail", "all", NULL};
-    char approver[CALL_APPROVER_MAX];
     Buffer payload = BUFFER_EMPTY(MESSAGE_MAX);
 
     if (!only_members(caller, members))
@@ -128,10 +142,8 @@ static void control(Caller *caller, uint16_t type)
         caller_fail(caller, 404, "no_such_jail", "there is no such jail");
         return;
     }
-    caller_name(caller, approver);
+    put_actor(&payload, caller);
     buffer_put_string(&payload, jail ? jail : "");
-    buffer_put_string(&payload, approver);
-    buffer_put_string(&payload, caller_via(caller));
     caller_ask_warden(caller, type, &payload);
 }
 
@@ -148,12 +160,7 @@ void handle_resume(Caller *caller)
 void handle_reload(Caller *caller)
 {
     static const char *const members[] = {NULL};
-    char approver[CALL_APPROVER_MAX];
-    Buffer payload = BUFFER_EMPTY(MESSAGE_MAX);
 
-    if (!only_members(caller, members))
-        return;
-    caller_name(caller, approver);
-    buffer_put_string(&payload, approver);
-    caller_ask_warden(caller, API_RELOAD, &payload);
+    if (only_members(caller, members))
+        ask_plain(caller, API_RELOAD);
 }

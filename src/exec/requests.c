@@ -196,11 +196,11 @@ static bool on_hashed(Request *request, const char *bytes, size_t size)
     Executor *executor = request->executor;
     Buffer payload = BUFFER_EMPTY(1024);
     uint64_t key = request->key;
-    Hashed hashed;
+    Examined examined = {.root_pid = 0};
 
-    if (request->state != REQUEST_HASHING || hashed_decode(bytes, size, &hashed) < 0)
+    if (request->state != REQUEST_HASHING || hashed_decode(bytes, size, &examined.hashed) < 0)
         return false;
-    hashed_encode(&payload, &hashed);
+    examined_encode(&payload, &examined);
     forget(request);
     tell_warden(executor, EXEC_HASHED, key, &payload);
     return true;

@@ -385,12 +385,12 @@ void driver_refused(Driver *driver, uint64_t key, const Caller *caller, const Sp
 Hashed driver_hash(Driver *driver, uint64_t key)
 {
     Frame frame;
-    Hashed hashed;
+    Examined examined;
 
     driver_send(driver->warden, EXEC_HASH, key, NULL, 0, NULL, 0);
     driver_expect(driver, EXEC_HASHED, key, &frame);
-    assert_int_equal(hashed_decode(frame.payload, frame.size, &hashed), 0);
-    return hashed;
+    assert_int_equal(examined_decode(frame.payload, frame.size, &examined), 0);
+    return examined.hashed;
 }
 
 void driver_run(Driver *driver, uint64_t key, const Spec *spec, const Hashed *hashed)

@@ -3,6 +3,8 @@
  */
 #include "policy/index.h"
 
+static const PolicyAsk ask_plainly = {.approvals = 1};
+
 static void set_default(const Policy *policy, PolicyVerdict *ret)
 {
     *ret = (PolicyVerdict){
@@ -11,6 +13,8 @@ static void set_default(const Policy *policy, PolicyVerdict *ret)
         .timeout_ms = policy->default_timeout_ms,
         .approval_timeout_ms = policy->approval_timeout_ms,
         .executor = policy->default_executor,
+        .rule_index = SIZE_MAX,
+        .ask = &ask_plainly,
     };
 }
 

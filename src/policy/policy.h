@@ -68,6 +68,30 @@ typedef struct PolicyQuery {
     const char *cwd; /* absolute, resolved */
 } PolicyQuery;
 
+/* What a rule's own widening of a grant keeps fixed beside the command's file, user, environment,
+ * working directory and rule. */
+enum {
+    POLICY_GRANT_SUBCOMMAND = 1u << 0, /* the tool's subcommand and every option; the operands after
+                                          them may differ */
+    POLICY_GRANT_PATHS_CWD = 1u << 1, /* every option; operands may differ as long as each is a path
+                                         beneath the working directory */
+};
+
+/* How a rule asks. */
+typedef struct PolicyAsk {
+    unsigned approvals;           /* distinct approvers that are needed; at least 1 */
+    const char *const *approvers; /* users and roles that may decide; none: any approver */
+    size_t n_approvers;
+    const char *const *channels; /* "cli", "api", "dashboard", "slack", "telegram"; none: all */
+    size_t n_channels;
+    bool quiet;         /* nobody is paged: it is shown within a digest */
+    unsigned grant;     /* POLICY_GRANT_…; 0: a grant covers exactly what was approved */
+    unsigned rate_most; /* requests of one jail per `rate_ms` that the rule's action holds for;
+                           0: any number */
+    uint64_t rate_ms;
+    PolicyAction rate_then; /* ask or deny: of those above */
+} PolicyAsk;
+
 typedef struct PolicyVerdict {
     PolicyAction action;
     const char *rule;    /* its name, "rule 3" when it has none, "default", or "allowed_paths" */
@@ -79,12 +103,23 @@ typedef struct PolicyVerdict {
     bool needs_exe; /* an allow that was judged without an `exe`: nothing may run on it; judge again
                        once the file is known */
     bool has_wait;  /* the rule says how long the shim waits (else the jail does), in `wait_ms` */
-    uint64_t wait_ms; /* as in PolicyJail */
+    uint64_t wait_ms;     /* as in PolicyJail */
+    size_t rule_index;    /* of the rule that decided; SIZE_MAX: a default */
+    const PolicyAsk *ask; /* never NULL */
 } PolicyVerdict;
 
 /* Microseconds whatever the number of rules; allocates nothing lasting; never fails: what cannot
  * be judged (a regular expression out of its match limit) is denied with a reason. */
 void policy_judge(const Policy *policy, const PolicyQuery *query, PolicyVerdict *ret);
+
+/* The shape of a command under a rule's widening (POLICY_GRANT_…): appends to `shape` bytes that
+ * two commands have in common exactly when such a grant of the one may cover the other, and sets in
+ * `operands` (one bit per argument, argv[0] included, room for `operands_size` bytes) which
+ * arguments may differ. Options are compared as they are written: an abbreviation or another order
+ * is another shape. False: the command has no such shape (no subcommand that is known, more
+ * arguments than `operands` holds): nothing but an exact grant fits. */
+bool policy_grant_shape(const char *name, const char *const *argv, size_t argc, unsigned widening,
+                        Buffer *shape, uint8_t *operands, size_t operands_size);
 
 /* Writes for humans which rule decided and why the ones before it did not. */
 void policy_explain(const Policy *policy, const PolicyQuery *query, Buffer *out);

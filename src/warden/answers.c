@@ -223,17 +223,19 @@ static void record_late(Warden *warden, const char *id, bool approve, const char
     warden_record(warden, &record);
 }
 
-static void answer_decide(Warden *warden, uint64_t key, Reader *reader)
+static void answer_decide(Warden *warden, uint64_t key, const Actor *actor, Reader *reader)
 {
     const char *id = reader_string(reader);
     bool approve = reader_u8(reader) != 0;
-    const char *reason = reader_string(reader), *approver = reader_string(reader),
-               *via = reader_string(reader);
+    Remember remember = (Remember)reader_u8(reader);
+    uint64_t remember_ms = reader_u64(reader);
+    bool widened = reader_u8(reader) != 0;
+    const char *reason = reader_string(reader), *approver = actor->name, *via = actor->via;
     ApprovalState before = APPROVAL_PENDING;
     void *found = NULL;
     char words[160];
 
-    if (!reader_done(reader)) {
+    if (!reader_done(reader) || remember != REMEMBER_NOT || remember_ms != 0 || widened) {
         answer_error(warden, key, 500, "internal", "malformed call");
         return;
     }
@@ -289,10 +291,10 @@ static void kill_jail(Jail *jail, const char *approver, const char *via, unsigne
     }
 }
 
-static void answer_kill(Warden *warden, uint64_t key, Reader *reader, bool pause)
+static void answer_kill(Warden *warden, uint64_t key, const Actor *actor, Reader *reader,
+                        bool pause)
 {
-    const char *name = reader_string(reader), *approver = reader_string(reader),
-               *via = reader_string(reader);
+    const char *name = reader_string(reader), *approver = actor->name, *via = actor->via;
     unsigned killed = 0, cancelled = 0, n_jails = 0;
     Buffer json = BUFFER_EMPTY(ANSWER_MAX);
 
@@ -358,7 +360,12 @@ void answers_reload_done(Warden *warden, bool ok, const char *problems)
 void answers_on_api(Warden *warden, LinkFrame *frame)
 {
     Reader reader = reader_of(frame->payload, frame->size);
+    Actor actor;
 
+    if (actor_decode(&reader, &actor) < 0) {
+        warden_fail(warden, "a question of nobody from the api", -EPROTO);
+        return;
+    }
     switch (frame->type) {
     case API_STATUS:
         answer_status(warden, frame->key);
@@ -367,11 +374,11 @@ void answers_on_api(Warden *warden, LinkFrame *frame)
         answer_queue(warden, frame->key);
         return;
     case API_DECIDE:
-        answer_decide(warden, frame->key, &reader);
+        answer_decide(warden, frame->key, &actor, &reader);
         return;
     case API_KILL:
     case API_RESUME:
-        answer_kill(warden, frame->key, &reader, frame->type == API_KILL);
+        answer_kill(warden, frame->key, &actor, &reader, frame->type == API_KILL);
         return;
     case API_RELOAD:
         answer_reload(warden, frame->key);

@@ -102,7 +102,9 @@ static void on_hashed(Request *request, const LinkFrame *frame)
     }
     if (patience < timeout)
         timeout = patience;
-    int result = hashed_decode(frame->payload, frame->size, &request->hashed);
+    Examined examined;
+    int result = examined_decode(frame->payload, frame->size, &examined);
+    request->hashed = examined.hashed;
     if (result == 0)
         result = approvals_add(warden->approvals, request, clock_realtime_us(),
                                clock_monotonic_ms() + timeout, &request->approval);

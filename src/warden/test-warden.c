@@ -286,9 +286,9 @@ static void say_facts(World *world, uint64_t key, const char *exe)
 
 static void say_hashed(World *world, uint64_t key)
 {
-    Hashed hashed = {.exe = {{1, 2, 3}}};
+    Examined examined = {.hashed.exe = {{1, 2, 3}}};
     Buffer payload = BUFFER_EMPTY(4096);
-    hashed_encode(&payload, &hashed);
+    examined_encode(&payload, &examined);
     send_frame(world->executor, EXEC_HASHED, key, payload.bytes, payload.size, -1);
     buffer_done(&payload);
 }
@@ -305,14 +305,19 @@ static void say_ended(World *world, uint64_t key, uint8_t kind, uint8_t value)
     send_frame(world->executor, EXEC_ENDED, key, payload, sizeof payload, -1);
 }
 
+static const Actor tester = {
+    .name = "tester (uid 0)", .role = ROLE_ADMIN, .via = "cli", .jails = ""};
+
 static void decide(World *world, const char *id, bool approve)
 {
     Buffer payload = BUFFER_EMPTY(4096);
+    actor_encode(&payload, &tester);
     buffer_put_string(&payload, id);
     buffer_put_u8(&payload, approve);
+    buffer_put_u8(&payload, REMEMBER_NOT);
+    buffer_put_u64(&payload, 0);
+    buffer_put_u8(&payload, false);
     buffer_put_string(&payload, "because");
-    buffer_put_string(&payload, "tester (uid 0)");
-    buffer_put_string(&payload, "cli");
     send_frame(world->api, API_DECIDE, 99, payload.bytes, payload.size, -1);
     buffer_done(&payload);
 }
@@ -328,11 +333,9 @@ static unsigned answer_status(World *world)
 static void call_api(World *world, uint16_t type)
 {
     Buffer payload = BUFFER_EMPTY(4096);
-    if (type == API_KILL || type == API_RESUME) {
+    actor_encode(&payload, &tester);
+    if (type == API_KILL || type == API_RESUME)
         buffer_put_string(&payload, "");
-        buffer_put_string(&payload, "tester (uid 0)");
-        buffer_put_string(&payload, "cli");
-    }
     send_frame(world->api, type, 98, payload.bytes ? payload.bytes : "", payload.size, -1);
     buffer_done(&payload);
 }

@@ -87,6 +87,28 @@ int hashed_decode(const char *payload, size_t size, Hashed *ret)
     return reader_done(&reader) ? 0 : -EPROTO;
 }
 
+void examined_encode(Buffer *buffer, const Examined *examined)
+{
+    put_hashed(buffer, &examined->hashed);
+    buffer_put_u32(buffer, (uint32_t)examined->root_pid);
+    buffer_put_u64(buffer, examined->root_start_time);
+    buffer_put(buffer, examined->beneath, sizeof examined->beneath);
+}
+
+int examined_decode(const char *payload, size_t size, Examined *ret)
+{
+    Reader reader = reader_of(payload, size);
+
+    *ret = (Examined){.root_pid = 0};
+    ret->hashed = read_hashed(&reader);
+    ret->root_pid = (pid_t)reader_u32(&reader);
+    ret->root_start_time = reader_u64(&reader);
+    const char *beneath = reader_bytes(&reader, sizeof ret->beneath);
+    if (beneath)
+        memcpy(ret->beneath, beneath, sizeof ret->beneath);
+    return reader_done(&reader) ? 0 : -EPROTO;
+}
+
 void run_order_encode(Buffer *buffer, const RunOrder *order)
 {
     buffer_put(buffer, order->command.bytes, DIGEST_SIZE);
@@ -105,4 +127,42 @@ int run_order_decode(const char *payload, size_t size, RunOrder *ret)
     ret->hashed = read_hashed(&reader);
     ret->keep = (const uint8_t *)reader_blob(&reader, &ret->keep_size);
     return reader_done(&reader) ? 0 : -EPROTO;
+}
+
+void actor_encode(Buffer *buffer, const Actor *actor)
+{
+    buffer_put_string(buffer, actor->name);
+    buffer_put_u8(buffer, (uint8_t)actor->role);
+    buffer_put_string(buffer, actor->via);
+    buffer_put_string(buffer, actor->jails);
+}
+
+int actor_decode(Reader *reader, Actor *ret)
+{
+    ret->name = reader_string(reader);
+    ret->role = (ActorRole)reader_u8(reader);
+    ret->via = reader_string(reader);
+    ret->jails = reader_string(reader);
+    bool known = ret->role >= ROLE_VIEWER && ret->role < ROLE_MAX_;
+    return known && *ret->name && *ret->via ? 0 : -EPROTO;
+}
+
+bool actor_sees(const Actor *actor, const char *jail)
+{
+    size_t size = strlen(jail);
+    const char *line = actor->jails;
+
+    if (!*line)
+        return true;
+    for (const char *end; (end = strchr(line, '\n')); line = end + 1)
+        if (size > 0 && (size_t)(end - line) == size && memcmp(line, jail, size) == 0)
+            return true;
+    return false;
+}
+
+const char *actor_role_name(ActorRole role)
+{
+    static const char *const names[] = {
+        [ROLE_VIEWER] = "viewer", [ROLE_APPROVER] = "approver", [ROLE_ADMIN] = "admin"};
+    return role >= ROLE_VIEWER && role < ROLE_MAX_ ? names[role] : "nobody";
 }

@@ -17,6 +17,7 @@
 #include "base/buffer.h"
 #include "base/digest.h"
 
+#define SEGMENTS_FDS_MAX 8u /* descriptors in one MESSAGE_SEGMENTS */
 #define MESSAGE_KEY(door_id, counter) ((uint64_t)(door_id) << 32 | (uint32_t)(counter))
 #define MESSAGE_KEY_DOOR(key) ((uint32_t)((key) >> 32))
 
@@ -57,6 +58,11 @@ enum {
     /* parent → warden and door: a jail's limits. string jail, u32 pending, u32 connections,
      * u64 bytes */
     MESSAGE_JAIL,
+    /* api → parent: the journal's segments, please → MESSAGE_SEGMENTS. No payload */
+    MESSAGE_SEGMENTS_WANTED,
+    /* parent → api, at most SEGMENTS_FDS_MAX fds, each read-only, oldest first. u32 how many
+     * follow in further messages */
+    MESSAGE_SEGMENTS,
 };
 
 /* Door ↔ warden. */
@@ -86,7 +92,7 @@ enum {
 /* Warden ↔ executor. The executor answers EXEC_OPEN to the warden. */
 enum {
     EXEC_PREPARED = 96, /* executor → warden: Prepared */
-    EXEC_HASHED,        /* executor → warden: Hashed; the child is gone */
+    EXEC_HASHED,        /* executor → warden: Examined; the child is gone */
     EXEC_FAILED,        /* executor → warden: u8 ExecFailure, string message; the child is gone */
     EXEC_STARTED,       /* executor → warden: u32 pid of the command */
     EXEC_ENDED,         /* executor → warden: u8 kind (0 code, 1 signal), u8 value, u32 leftovers;
@@ -107,16 +113,68 @@ enum {
     VET_ANSWER, /* u8 ok, u32 pid, u32 uid, u32 gid, u8 is in the operators' group, string why */
 };
 
-/* Api ↔ warden. Answers are JSON documents, ready to be sent on. */
+/* Api ↔ warden. Answers are JSON documents, ready to be sent on. Every question begins with the
+ * Actor who asks: what it may not see or do is refused by the warden, whatever the api thinks. */
 enum {
-    API_STATUS = 160, /* → API_ANSWER */
-    API_QUEUE,
-    API_DECIDE, /* string id, u8 approve, string reason, string approver, string via */
-    API_KILL,   /* string jail ("" all), string approver, string via */
-    API_RESUME, /* the same */
-    API_RELOAD, /* string approver */
-    API_ANSWER, /* u16 HTTP status, string JSON */
+    API_STATUS = 160, /* → API_ANSWER, like all others but the last four */
+    API_QUEUE,        /* u32 limit (0: 100), string the id to go on after ("": from the oldest) */
+    API_DECIDE,       /* string id, u8 approve, u8 Remember, u64 ms (REMEMBER_FOR), u8 widened,
+                         string reason */
+    API_KILL,         /* string jail ("" all) */
+    API_RESUME,       /* the same */
+    API_RELOAD,
+    API_GRANTS,
+    API_REVOKE,      /* string grant id */
+    API_JAILS,       /* string name ("": all) */
+    API_POLICY,      /* the policy's text */
+    API_POLICY_TEST, /* string jail, u32 uid, u32 gid, string cwd, u32 argc, strings argv */
+    API_ANSWER,      /* warden → api: u16 HTTP status, string JSON */
+    API_SUBSCRIBE,   /* api → warden, key 0: u8 whether API_RECORDs are wanted */
+    API_RECORD, /* warden → api, key 0: u64 seq, string jail ("" none), string event, blob the
+                   journal's line without its line feed. In the order of seq, none left out
+                   between a subscription and its end */
+    API_NOTE,   /* api → warden, key 0: something the journal must have. u8 NoteKind, string
+                   message */
 };
+
+/* How far an approval is remembered. */
+typedef enum Remember {
+    REMEMBER_NOT,
+    REMEMBER_FOR,     /* a grant for a time */
+    REMEMBER_SESSION, /* a grant until the prisoner's container or root process ends */
+    REMEMBER_MAX_,
+} Remember;
+
+typedef enum NoteKind {
+    NOTE_LOGIN,  /* a login, a failed one, a logout */
+    NOTE_CONFIG, /* a token or user created, changed, deleted */
+    NOTE_MAX_,
+} NoteKind;
+
+/* Who asks something of the warden through the api, as the api found out. */
+typedef enum ActorRole {
+    ROLE_VIEWER = 1,
+    ROLE_APPROVER,
+    ROLE_ADMIN,
+    ROLE_MAX_,
+} ActorRole;
+
+typedef struct Actor {
+    const char *name; /* "alice", or "root (uid 0)" on the unix socket: what the journal keeps, and
+                         what tells two approvers apart */
+    ActorRole role;
+    const char *via;   /* the channel: "cli", "api", "dashboard", "slack", "telegram" */
+    const char *jails; /* names, each followed by a line feed, it is confined to; "": all */
+} Actor;
+
+void actor_encode(Buffer *buffer, const Actor *actor);
+/* Reads the Actor at the reader's place. -EPROTO: no such role, or no name. Strings point into the
+ * payload. */
+int actor_decode(Reader *reader, Actor *ret);
+/* Whether the jail is among those that the actor may see. A record of no jail ("") is for those
+ * who may see all. */
+bool actor_sees(const Actor *actor, const char *jail);
+const char *actor_role_name(ActorRole role); /* "viewer" … */
 
 /* Why a request could not be prepared or started. */
 typedef enum ExecFailure {
@@ -175,6 +233,22 @@ typedef struct Hashed {
 
 void hashed_encode(Buffer *buffer, const Hashed *hashed);
 int hashed_decode(const char *payload, size_t size, Hashed *ret);
+
+#define EXAMINED_ARGUMENTS_MAX 256u /* arguments that `beneath` speaks of */
+
+/* What the executor found out because a human will be asked. */
+typedef struct Examined {
+    Hashed hashed;
+    pid_t root_pid; /* the prisoner's root process: the topmost of the caller's ancestors that run
+                       as its user; 0: not known */
+    uint64_t root_start_time; /* as Prepared.start_time */
+    /* One bit per argument (argv[0] included): as a path it lies beneath the caller's working
+     * directory, without a symbolic link on the way. */
+    uint8_t beneath[EXAMINED_ARGUMENTS_MAX / 8];
+} Examined;
+
+void examined_encode(Buffer *buffer, const Examined *examined);
+int examined_decode(const char *payload, size_t size, Examined *ret);
 
 /* The order to run a prepared child. */
 typedef struct RunOrder {
