@@ -376,8 +376,7 @@ static bool take_frames(Connection *connection)
             uint8_t signal_number = reader_u8(&payload), group = reader_u8(&payload);
             if (!reader_done(&payload))
                 return false;
-            if (connection->state == CONNECTION_RUNNING)
-                door_signal(connection, signal_number, group);
+            door_signal(connection, signal_number, group);
         } else if (type == SHIM_FRAME_CANCEL) {
             if (size > 0)
                 return false;

@@ -3,6 +3,7 @@
  * decision, the kill switch. Each event looks at the state and takes the one step that fits.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "warden/request.h"
+
+#define SIGNAL_BIT(number) (UINT64_C(1) << ((number)-1))
 
 /* The second half: facts. */
 
@@ -141,6 +144,31 @@ static void forget_large_words(Request *request)
     request->message = NULL;
 }
 
+/* What came before the command. Each signal once, and a stop and a continuation cancel each other,
+ * as the kernel does it for a process that blocks them (signal(7), "Job control"). */
+static void hold_signal(Request *request, uint8_t number, bool group)
+{
+    if (number < 1 || number > 64)
+        return;
+    if (number == SIGTSTP || number == SIGCONT)
+        request->held_signals &= ~(SIGNAL_BIT(SIGTSTP) | SIGNAL_BIT(SIGCONT));
+    request->held_signals |= SIGNAL_BIT(number);
+    request->held_groups &= ~SIGNAL_BIT(number);
+    if (group)
+        request->held_groups |= SIGNAL_BIT(number);
+}
+
+static void release_signals(Request *request)
+{
+    for (uint8_t number = 1; request->held_signals && number <= 64; number++) {
+        if (!(request->held_signals & SIGNAL_BIT(number)))
+            continue;
+        const uint8_t payload[2] = {number, request->held_groups & SIGNAL_BIT(number) ? 1 : 0};
+        request->held_signals &= ~SIGNAL_BIT(number);
+        request_to_executor(request, EXEC_SIGNAL, payload, sizeof payload);
+    }
+}
+
 static void on_started(Request *request, Reader *reader)
 {
     uint64_t timeout = request->verdict.timeout_ms;
@@ -166,6 +194,7 @@ static void on_started(Request *request, Reader *reader)
     warden_record(request->warden, &record);
     redacted_argv_done(&argv);
     forget_large_words(request);
+    release_signals(request);
     if (request->killed)
         request_end_in_executor(request, 0);
     else if (request->cancelled)
@@ -351,8 +380,12 @@ void request_on_signal(Jail *jail, const LinkFrame *frame)
 {
     Request *request = requests_find(jail->warden, frame->key);
 
-    if (request && request->jail == jail && request->state == REQUEST_RUNNING && frame->size == 2)
+    if (!request || request->jail != jail || frame->size != 2)
+        return;
+    if (request->state == REQUEST_RUNNING)
         request_to_executor(request, EXEC_SIGNAL, frame->payload, frame->size);
+    else if (request->state != REQUEST_ENDING)
+        hold_signal(request, (uint8_t)frame->payload[0], frame->payload[1] != 0);
 }
 
 /* Nobody wants it any more. */

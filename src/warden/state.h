@@ -99,7 +99,10 @@ struct Request {
     struct event *timer; /* the deadline of the present state */
     uint64_t running_since_ms;
     pid_t command_pid;
-    bool exit_known; /* kind and value are the command's */
+    uint64_t
+        held_signals; /* for the command, before it runs: bit N - 1; EXEC_STARTED lets them go */
+    uint64_t held_groups; /* those of them that are for its whole group */
+    bool exit_known;      /* kind and value are the command's */
     uint8_t exit_kind, exit_value;
     bool timed_out, killed, cancelled;
     bool shim_gone;   /* nobody listens */

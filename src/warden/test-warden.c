@@ -39,6 +39,8 @@ static const char policy_text[] = "version: 1\n"
                                   "  - command: allowed\n"
                                   "    action: allow\n"
                                   "    timeout: 300ms\n"
+                                  "  - command: lasting\n"
+                                  "    action: allow\n"
                                   "  - command: asked\n"
                                   "    action: ask\n"
                                   "    reason: why not\n"
@@ -645,6 +647,69 @@ static void test_gone_between_order_and_start(void **state)
     expect_journal(world, "\"event\":\"ended\"");
 }
 
+static void say_signal(World *world, uint64_t key, int number, bool group)
+{
+    const uint8_t payload[2] = {(uint8_t)number, group};
+    send_frame(world->door, DOOR_SIGNAL, key, payload, sizeof payload, -1);
+}
+
+static void expect_signal(World *world, uint64_t key, int number, bool group)
+{
+    Frame frame = expect(world->executor, EXEC_SIGNAL, key);
+    assert_int_equal(frame.size, 2);
+    assert_int_equal((uint8_t)frame.payload[0], number);
+    assert_int_equal((uint8_t)frame.payload[1], group);
+}
+
+/* The link to the door keeps its order: once the order for this request is there, the warden has
+ * read whatever the door said before. */
+static void say_all_is_read(World *world, uint64_t key)
+{
+    say_facts(world, key, "/usr/bin/lasting");
+    say_words(world, key, "lasting");
+    (void)expect(world->executor, EXEC_RUN, key);
+}
+
+/* A signal that comes before the command runs is for it all the same; a stop that was taken back
+ * is none. */
+static void test_signals_before_the_start(void **state)
+{
+    World *world = *state;
+
+    say_all_is_read(world, key_of(1));
+    say_signal(world, key_of(1), SIGCONT, false);
+    say_signal(world, key_of(1), SIGTSTP, true);
+    say_signal(world, key_of(1), SIGTSTP, true);
+    say_signal(world, key_of(1), SIGUSR1, false);
+    say_signal(world, key_of(1), 0, true);
+    say_signal(world, key_of(1), 65, true);
+    say_all_is_read(world, key_of(2)); /* and nothing came between */
+    say_started(world, key_of(1));
+    expect_signal(world, key_of(1), SIGUSR1, false);
+    expect_signal(world, key_of(1), SIGTSTP, true);
+    say_signal(world, key_of(1), SIGUSR2, true); /* while it runs they go straight on */
+    expect_signal(world, key_of(1), SIGUSR2, true);
+}
+
+static void test_a_stop_before_the_start_is_taken_back(void **state)
+{
+    World *world = *state;
+    char id[7];
+
+    run_to_pending(world, key_of(1), id);
+    say_signal(world, key_of(1), SIGTSTP, true);
+    say_signal(world, key_of(1), SIGCONT, true);
+    say_all_is_read(world, key_of(2));
+    decide(world, id, true);
+    (void)expect(world->door, DOOR_OPEN, key_of(1));
+    say_facts(world, key_of(1), "/usr/bin/asked");
+    (void)expect(world->executor, EXEC_RUN, key_of(1));
+    say_started(world, key_of(1));
+    expect_signal(world, key_of(1), SIGCONT, true);
+    say_signal(world, key_of(1), SIGUSR2, false);
+    expect_signal(world, key_of(1), SIGUSR2, false);
+}
+
 static void test_timeout(void **state)
 {
     World *world = *state;
@@ -771,6 +836,8 @@ int main(void)
         WARDEN_TEST(test_drift_of_file_and_process),
         WARDEN_TEST(test_a_caller_that_goes),
         WARDEN_TEST(test_gone_between_order_and_start),
+        WARDEN_TEST(test_signals_before_the_start),
+        WARDEN_TEST(test_a_stop_before_the_start_is_taken_back),
         WARDEN_TEST(test_timeout),
         WARDEN_TEST(test_kill_in_each_state),
         WARDEN_TEST(test_a_bad_policy_changes_nothing),
