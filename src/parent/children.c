@@ -76,15 +76,36 @@ static void on_closed(Link *link UNUSED, int error UNUSED, void *userdata)
 
 static const LinkHandlers control_handlers = {.frame = on_frame, .closed = on_closed};
 
+static bool is_known(const Parent *parent, pid_t pid)
+{
+    for (const Child *child = parent->children; child; child = child->next)
+        if (child->process.pid == pid)
+            return true;
+    return false;
+}
+
+void children_reap_strangers(Parent *parent)
+{
+    for (;;) {
+        siginfo_t info = {0};
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
+            return;
+        if (is_known(parent, info.si_pid))
+            return; /* it hides who comes after it: on_ended() reaps it and looks again */
+        (void)waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG);
+    }
+}
+
 static void on_ended(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
 {
     Child *child = userdata;
+    Parent *parent = child->parent;
     siginfo_t info = {0};
 
     if (waitid(P_PIDFD, (id_t)child->process.pidfd, &info, WEXITED | WNOHANG) < 0 ||
         info.si_pid == 0)
         return;
-    if (child->parent->stopping)
+    if (parent->stopping)
         ; /* as asked */
     else if (info.si_code != CLD_EXITED)
         log_warning("%s (pid %d) died of signal %d", child->role, child->process.pid,
@@ -92,6 +113,7 @@ static void on_ended(evutil_socket_t fd UNUSED, short what UNUSED, void *userdat
     else if (info.si_status != 0)
         log_warning("%s (pid %d) exited with %d", child->role, child->process.pid, info.si_status);
     parent_on_child_ended(child);
+    children_reap_strangers(parent);
 }
 
 static int watch(Child *child, int control_fd)

@@ -248,6 +248,10 @@ static void on_signal(evutil_socket_t number, short what UNUSED, void *userdata)
     Parent *parent = userdata;
     struct timeval limit = {.tv_sec = STOP_TIME_MAX_S};
 
+    if (number == SIGCHLD) {
+        children_reap_strangers(parent);
+        return;
+    }
     if (number == SIGHUP) {
         files_send_policy(parent);
         return;
@@ -269,9 +273,10 @@ static void on_signal(evutil_socket_t number, short what UNUSED, void *userdata)
 
 static int watch_signals(Parent *parent)
 {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
 
     (void)signal(SIGPIPE, SIG_IGN);
+    _Static_assert(ARRAY_SIZE(numbers) == ARRAY_SIZE(parent->signals), "one event for each");
     for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
         parent->signals[i] = evsignal_new(parent->loop, numbers[i], on_signal, parent);
         if (!parent->signals[i] || event_add(parent->signals[i], NULL) < 0)
@@ -297,7 +302,7 @@ static void tear_down(Parent *parent)
 {
     struct event *events[] = {parent->inotify,       parent->reload_timer, parent->watchdog,
                               parent->restart_timer, parent->stop_timer,   parent->signals[0],
-                              parent->signals[1],    parent->signals[2]};
+                              parent->signals[1],    parent->signals[2],   parent->signals[3]};
     kill_all(parent);
     while (parent->children)
         child_free(parent->children);

@@ -62,7 +62,7 @@ struct Parent {
     int locks[LOCKS]; /* of the state, the sockets, the journal */
     int api_listener, inotify_fd;
     struct event *inotify, *reload_timer, *watchdog, *restart_timer, *stop_timer;
-    struct event *signals[3];
+    struct event *signals[4];
     char *head_path;
     JournalHead head;
     unsigned failures; /* restarts without a quiet time between them */
@@ -79,6 +79,9 @@ Child *child_find(Parent *parent, ChildKind kind);
 int children_link(Child *a, Child *b, uint32_t door_id, const char *jail, const char *socket_path);
 int child_send(Child *child, uint16_t type, Buffer *payload, int fd);
 void child_kill(Child *child);
+/* Reaps processes that nobody here has started: orphans become children of a parent that is PID 1
+ * of a container. Called when a child, whichever, has ended (SIGCHLD). */
+void children_reap_strangers(Parent *parent);
 
 /* jails.c */
 /* Makes the served jails those of the policy: new ones get a directory, a socket and a door. */
