@@ -57,7 +57,7 @@ void log_write(LogLevel level, const char *format, ...)
         buffer_puts(&line, ": ");
         if (level != LOG_LEVEL_INFO)
             buffer_printf(&line, "%s: ", names[level]);
-        text_display(&line, message, strlen(message), 0);
+        text_display_again(&line, message, strlen(message), 0);
         buffer_put_u8(&line, '\n');
     }
     if (line.error == 0 && write(STDERR_FILENO, line.bytes, line.size) < 0) {

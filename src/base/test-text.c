@@ -99,6 +99,48 @@ static void test_display(void **state)
                    "\\u{feff}\\u{e0041}\\u{fe0f}\\u{3164}\\u{1bca0}\\u{13430}");
 }
 
+/* What looks like an escape is one. */
+static void test_backslashes(void **state)
+{
+    _cleanup_(buffer_done)
+    Buffer buffer = BUFFER_EMPTY(10000);
+
+    (void)state;
+    EXPECT_DISPLAY("\\x1b", "\\\\x1b");
+    EXPECT_DISPLAY("\x1b", "\\x1b");
+    EXPECT_DISPLAY("a\\nb\\", "a\\\\nb\\\\");
+    EXPECT_DISPLAY("\xe2\x80\xa6(+9 bytes)", "\\u{2026}(+9 bytes)"); /* no forged fold */
+    text_display_again(&buffer, "\\x1b\x1b'\xe2\x80\xa6\xe2\x80\xae", 12, 0);
+    assert_string_equal(string_of(&buffer), "\\x1b\\x1b'\xe2\x80\xa6\\u{202e}");
+}
+
+/* Marks stay on letters, two at most, and never change what they stand on. */
+static void test_marks(void **state)
+{
+    (void)state;
+    EXPECT_DISPLAY("e\xcc\x81", "e\xcc\x81");
+    EXPECT_DISPLAY("a\xcc\x81\xcc\xa3\xcc\x81\xcc\x81", "a\xcc\x81\xcc\xa3\\u{301}\\u{301}");
+    EXPECT_DISPLAY("\xcc\x81x", "\\u{301}x");        /* on what stood before */
+    EXPECT_DISPLAY("-\xcc\x81", "-\\u{301}");        /* on no letter */
+    EXPECT_DISPLAY("\xff\xcc\x81", "\\xff\\u{301}"); /* on an escape */
+    EXPECT_DISPLAY("o\xcc\xb8", "o\\u{338}");        /* strikes through */
+    EXPECT_DISPLAY("a\xe2\x83\x9d", "a\\u{20dd}");   /* encloses */
+    EXPECT_DISPLAY("\xe0\xb8\x81\xe0\xb9\x87\xe0\xb9\x87\xe0\xb9\x87",
+                   "\xe0\xb8\x81\xe0\xb9\x87\xe0\xb9\x87\\u{e47}"); /* a Thai tower */
+}
+
+/* Letters of right-to-left scripts move their neighbours in terminals that know them. */
+static void test_right_to_left(void **state)
+{
+    (void)state;
+    EXPECT_DISPLAY("\xd7\x90 1 \xd7\x91", "\\u{5d0} 1 \\u{5d1}");
+    EXPECT_DISPLAY("\xd8\xa7\xd9\x91", "\\u{627}\\u{651}");
+    EXPECT_DISPLAY("\xef\xba\x8d", "\\u{fe8d}");
+    EXPECT_DISPLAY("\xf0\x9e\xa4\x80", "\\u{1e900}");
+    EXPECT_DISPLAY("\xd0\xb6\xce\xbb\xe6\x97\xa5\xed\x95\x9c",
+                   "\xd0\xb6\xce\xbb\xe6\x97\xa5\xed\x95\x9c");
+}
+
 static void test_fold(void **state)
 {
     _cleanup_(buffer_done)
@@ -229,10 +271,17 @@ static void test_json_members(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_utf8),         cmocka_unit_test(test_display),
-        cmocka_unit_test(test_fold),         cmocka_unit_test(test_fold_in_a_buffer_that_moves),
-        cmocka_unit_test(test_arguments),    cmocka_unit_test(test_argv),
-        cmocka_unit_test(test_json_strings), cmocka_unit_test(test_json_members),
+        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_display),
+        cmocka_unit_test(test_backslashes),
+        cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_right_to_left),
+        cmocka_unit_test(test_fold),
+        cmocka_unit_test(test_fold_in_a_buffer_that_moves),
+        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_argv),
+        cmocka_unit_test(test_json_strings),
+        cmocka_unit_test(test_json_members),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "base/text-marks.h"
+
 size_t text_utf8_size(const char *text, size_t size, uint32_t *ret_codepoint)
 {
     const unsigned char *bytes = (const unsigned char *)text;
@@ -63,14 +66,67 @@ bool text_is_utf8(const char *text, size_t size)
 /* Characters that change or hide what a reader sees around them. */
 static bool is_deceptive(uint32_t c)
 {
-    return c < 0x20 || (c >= 0x7f && c <= 0xa0) || c == 0xad || c == 0x34f || c == 0x61c ||
-           c == 0x115f || c == 0x1160 || c == 0x1680 || (c >= 0x17b4 && c <= 0x17b5) ||
+    return c < 0x20 || (c >= 0x7f && c <= 0xa0) || c == 0xad || c == 0x34f || c == 0x115f ||
+           c == 0x1160 || c == 0x1680 || (c >= 0x17b4 && c <= 0x17b5) ||
            (c >= 0x180b && c <= 0x180f) || (c >= 0x2000 && c <= 0x200f) ||
            (c >= 0x2028 && c <= 0x202f) || (c >= 0x205f && c <= 0x206f) || c == 0x2800 ||
            c == 0x3000 || c == 0x3164 || (c >= 0xe000 && c <= 0xf8ff) ||
-           (c >= 0xfe00 && c <= 0xfe0f) || c == 0xfeff || c == 0xffa0 ||
-           (c >= 0xfff0 && c <= 0xfffb) || (c >= 0x13430 && c <= 0x1343f) ||
-           (c >= 0x1bca0 && c <= 0x1bca3) || (c >= 0x1d173 && c <= 0x1d17a) || c >= 0xe0000;
+           (c >= 0xfe00 && c <= 0xfe0f) || c == 0xffa0 || (c >= 0xfff0 && c <= 0xfffb) ||
+           (c >= 0xfffe && c <= 0xffff) || c == 0x110bd || c == 0x110cd ||
+           (c >= 0x13430 && c <= 0x1343f) || (c >= 0x1bca0 && c <= 0x1bca3) || c == 0x1d159 ||
+           (c >= 0x1d173 && c <= 0x1d17a) || c >= 0x40000;
+}
+
+/* Scripts that run from right to left: terminals and browsers that know it reorder the digits,
+ * quotes and spaces beside them (Unicode Standard Annex 9), so that two arguments change places.
+ */
+static bool is_right_to_left(uint32_t c)
+{
+    return (c >= 0x590 && c <= 0x8ff) || (c >= 0xfb1d && c <= 0xfdff) ||
+           (c >= 0xfe70 && c <= 0xfeff) || (c >= 0x10800 && c <= 0x10fff) ||
+           (c >= 0x1e800 && c <= 0x1efff);
+}
+
+static bool is_mark(uint32_t c)
+{
+    size_t low = 0, high = ARRAY_SIZE(text_marks);
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (c > text_marks[middle].last)
+            low = middle + 1;
+        else if (c < text_marks[middle].first)
+            high = middle;
+        else
+            return true;
+    }
+    return false;
+}
+
+/* Marks that strike a character through or enclose it make another one of it. */
+static bool is_overlay(uint32_t c)
+{
+    return (c >= 0x334 && c <= 0x338) || (c >= 0x20d0 && c <= 0x20ff) || c == 0x488 || c == 0x489 ||
+           (c >= 0xa670 && c <= 0xa672);
+}
+
+/* The most marks that one letter keeps: more climb over the lines above. */
+#define MARKS_MAX 2u
+
+/* Whether `c` may be shown as it is. `*room`: how many marks may follow what was shown last. */
+static bool is_shown(uint32_t c, unsigned *room)
+{
+    bool letter = c >= 0x80 || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'), shown;
+
+    if (c >= 0x80 && is_mark(c)) {
+        shown = *room > 0 && !is_overlay(c) && !is_deceptive(c);
+        *room = shown ? *room - 1 : 0;
+        return shown;
+    }
+    /* The mark of a fold is ours alone. */
+    shown = !is_deceptive(c) && !is_right_to_left(c) && c != 0x2026;
+    *room = shown && letter ? MARKS_MAX : 0;
+    return shown;
 }
 
 static void put_escape(Buffer *buffer, uint32_t c)
@@ -90,11 +146,17 @@ static void put_escape(Buffer *buffer, uint32_t c)
     }
 }
 
-/* Display form; within quotes the quote and the backslash are escaped as well. */
-static void display(Buffer *buffer, const char *text, size_t size, size_t most, bool quoted)
+typedef enum Form {
+    FORM_RAW,     /* a backslash is escaped: what looks like an escape is one */
+    FORM_QUOTED,  /* the quote as well */
+    FORM_ALREADY, /* in display form: backslashes and folds stay */
+} Form;
+
+static void display(Buffer *buffer, const char *text, size_t size, size_t most, Form form)
 {
     /* Not by `size`: an append may move what is unconsumed to the front. */
     size_t begun = buffer_size(buffer);
+    unsigned marks = 0;
 
     for (size_t at = 0; at < size;) {
         uint32_t codepoint;
@@ -106,10 +168,12 @@ static void display(Buffer *buffer, const char *text, size_t size, size_t most, 
         if (step == 0) {
             buffer_printf(buffer, "\\x%02x", (unsigned char)text[at]);
             step = 1;
-        } else if (is_deceptive(codepoint)) {
+            marks = 0;
+        } else if (!is_shown(codepoint, &marks) && !(form == FORM_ALREADY && codepoint == 0x2026)) {
             put_escape(buffer, codepoint);
         } else {
-            if (quoted && (codepoint == '\'' || codepoint == '\\'))
+            if ((form != FORM_ALREADY && codepoint == '\\') ||
+                (form == FORM_QUOTED && codepoint == '\''))
                 buffer_put_u8(buffer, '\\');
             buffer_put(buffer, text + at, step);
         }
@@ -119,7 +183,12 @@ static void display(Buffer *buffer, const char *text, size_t size, size_t most, 
 
 void text_display(Buffer *buffer, const char *text, size_t size, size_t most)
 {
-    display(buffer, text, size, most, false);
+    display(buffer, text, size, most, FORM_RAW);
+}
+
+void text_display_again(Buffer *buffer, const char *text, size_t size, size_t most)
+{
+    display(buffer, text, size, most, FORM_ALREADY);
 }
 
 void text_display_argument(Buffer *buffer, const char *argument, size_t most)
@@ -131,7 +200,7 @@ void text_display_argument(Buffer *buffer, const char *argument, size_t most)
 
     if (quote)
         buffer_put_u8(buffer, '\'');
-    display(buffer, argument, size, most, quote);
+    display(buffer, argument, size, most, quote ? FORM_QUOTED : FORM_RAW);
     if (quote)
         buffer_put_u8(buffer, '\'');
 }

@@ -2,7 +2,9 @@
  * Hostile bytes as text that cannot lie: shown to humans (terminal, messages) and written as JSON.
  *
  * Display form: printable UTF-8 stays; control characters, bytes that are not UTF-8, bidirectional
- * controls, zero-width and other invisible characters become escapes (\n, \x1b, \u{202e}). An
+ * controls and right-to-left scripts, zero-width, blank and other invisible characters, marks
+ * beyond two on a letter or on anything else become escapes (\n, \x1b, \u{202e}), and a backslash
+ * becomes two: what looks like an escape is one, and no two texts look the same for want of it. An
  * argument that is empty or holds anything a reader could take for a boundary is put in single
  * quotes with the quote itself escaped, so argument boundaries are always visible.
  */
@@ -21,6 +23,9 @@ bool text_is_utf8(const char *text, size_t size);
 /* Appends `size` bytes in display form without quotes, folded after `most` bytes of output with
  * "…(+N bytes)" (0: never folded). */
 void text_display(Buffer *buffer, const char *text, size_t size, size_t most);
+/* The same for words that hold text in display form already: backslashes and folds stay, anything
+ * else that must not reach a terminal is escaped all the same. */
+void text_display_again(Buffer *buffer, const char *text, size_t size, size_t most);
 
 /* Appends one argument / a whole vector in display form with visible boundaries. */
 void text_display_argument(Buffer *buffer, const char *argument, size_t most);

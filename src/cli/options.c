@@ -29,7 +29,7 @@ __attribute__((format(printf, 1, 0))) static void print_error(const char *format
     while ((line = strsep(&rest, "\n"))) {
         if (line != message && line[0] != '\0')
             buffer_puts(&shown, "\n  ");
-        text_display(&shown, line, strlen(line), 0);
+        text_display_again(&shown, line, strlen(line), 0);
     }
     _cleanup_free_ char *text = buffer_take_string(&shown);
     (void)fprintf(stderr, "%s\n", text ? text : "clawrden-cli: out of memory");
