@@ -129,12 +129,14 @@ enum {
     API_POLICY,      /* the policy's text */
     API_POLICY_TEST, /* string jail, u32 uid, u32 gid, string cwd, u32 argc, strings argv */
     API_ANSWER,      /* warden → api: u16 HTTP status, string JSON */
-    API_SUBSCRIBE,   /* api → warden, key 0: u8 whether API_RECORDs are wanted */
+    API_SUBSCRIBE,   /* api → warden, key 0: Actor (as always), u8 whether API_RECORDs are wanted */
     API_RECORD, /* warden → api, key 0: u64 seq, string jail ("" none), string event, blob the
                    journal's line without its line feed. In the order of seq, none left out
-                   between a subscription and its end */
-    API_NOTE,   /* api → warden, key 0: something the journal must have. u8 NoteKind, string
-                   message */
+                   between a subscription and its end. Seq 0 (and nothing in the rest): the api
+                   did not read fast enough and the subscription is over; subscribe again and take
+                   what is missing from the segments */
+    API_NOTE,   /* api → warden, key 0, not answered: something the journal must have. Actor (the
+                   record's approver and via), u8 NoteKind, string message */
 };
 
 /* How far an approval is remembered. */
