@@ -3,8 +3,6 @@
  */
 #include "policy/index.h"
 
-static const PolicyAsk ask_plainly = {.approvals = 1};
-
 static void set_default(const Policy *policy, PolicyVerdict *ret)
 {
     *ret = (PolicyVerdict){
@@ -14,7 +12,7 @@ static void set_default(const Policy *policy, PolicyVerdict *ret)
         .approval_timeout_ms = policy->approval_timeout_ms,
         .executor = policy->default_executor,
         .rule_index = SIZE_MAX,
-        .ask = &ask_plainly,
+        .ask = &policy->ask.ask,
     };
 }
 
@@ -33,6 +31,8 @@ static void set_rule(const Policy *policy, const Rule *rule, PolicyVerdict *ret)
         ret->executor = rule->executor;
     ret->has_wait = rule->has_wait;
     ret->wait_ms = rule->wait_ms;
+    if (rule->ask)
+        ret->ask = &rule->ask->ask;
 }
 
 static void deny(PolicyVerdict *ret, const char *reason)
@@ -65,8 +65,10 @@ size_t judge_with(const Policy *policy, Judging *judging, JudgeFinder *find, Pol
         return SIZE_MAX;
     }
     size_t found = find(policy, judging, &gave_up);
-    if (found != SIZE_MAX)
+    if (found != SIZE_MAX) {
         set_rule(policy, &policy->rules[found], ret);
+        ret->rule_index = found;
+    }
     if (judging->spent)
         deny(ret, "the command line is too complex to be judged");
     else if (gave_up)

@@ -95,6 +95,20 @@ void schema_read_rule(Loader *loader, struct fy_node *node, Rule *rule, size_t n
 /* schema-argv.c: the keys `argv` and `options` of a rule. */
 void schema_read_argv(Loader *loader, struct fy_node *value, void *rule);
 void schema_read_options(Loader *loader, struct fy_node *value, void *rule);
+/* schema-ask.c: the keys about asking, of a rule or (those that one may have) of the policy. The
+ * object is a Rule or the Policy. */
+void schema_read_grant(Loader *loader, struct fy_node *value, void *rule);
+void schema_read_approvals(Loader *loader, struct fy_node *value, void *rule);
+void schema_read_approvers(Loader *loader, struct fy_node *value, void *rule);
+void schema_read_channels(Loader *loader, struct fy_node *value, void *rule);
+void schema_read_quiet(Loader *loader, struct fy_node *value, void *rule);
+void schema_read_rate(Loader *loader, struct fy_node *value, void *rule);
+void schema_read_policy_approvals(Loader *loader, struct fy_node *value, void *policy);
+void schema_read_policy_approvers(Loader *loader, struct fy_node *value, void *policy);
+void schema_read_policy_channels(Loader *loader, struct fy_node *value, void *policy);
+/* What can only be told once the rule, or the whole policy, has been read; fills in defaults. */
+void schema_check_ask(Loader *loader, Rule *rule);
+void schema_finish_asks(Loader *loader);
 
 /* examples.c: complains about every `match` and `not_match` that does not hold. */
 void examples_check(Loader *loader, const Rule *rule);

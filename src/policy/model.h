@@ -92,6 +92,15 @@ typedef struct Example {
     bool wanted; /* `match`, else `not_match` */
 } Example;
 
+/* How a rule asks, or the policy where a rule does not say. */
+typedef struct AskRule {
+    PolicyAsk ask;
+    unsigned line, column; /* of `approvals`, else of `approvers` */
+    unsigned grant_line, grant_column, rate_line, rate_column, first_line, first_column;
+    const char *first; /* the first of the keys that only an asking rule may have */
+    bool has_approvals, has_approvers, has_channels, has_quiet, has_grant, has_rate, has_then;
+} AskRule;
+
 /* What judging looks at comes first, so that a rule that does not apply costs one or two lines of
  * the cache. */
 typedef struct Rule {
@@ -113,6 +122,7 @@ typedef struct Rule {
     const char *label; /* its name, or "rule 3" */
     const char *reason;
     uint64_t timeout_ms, approval_timeout_ms, wait_ms;
+    AskRule *ask; /* NULL: it says nothing about how it asks */
     Example *examples;
     size_t n_examples;
 } Rule;
@@ -136,6 +146,7 @@ struct Policy {
     PolicyAction default_action;
     uint64_t default_timeout_ms, approval_timeout_ms, approval_grace_ms;
     PolicyExecutor default_executor;
+    AskRule ask; /* how rules and default_action ask where nothing else is said */
     bool has_allowed_paths;
     StringList allowed_paths;
     Pattern *redact;

@@ -411,29 +411,36 @@ static const Option wc_options[] = {
         .name = (name_), .aliases = (aliases_), .style = TOOL_GETOPT, .options = TABLE(options_)   \
     }
 
+/* Tools whose operands are files and nothing else. */
+#define FILES(name_, aliases_, options_)                                                           \
+    {                                                                                              \
+        .name = (name_), .aliases = (aliases_), .style = TOOL_GETOPT, .options = TABLE(options_),  \
+        .widening = WIDENING_PATHS                                                                 \
+    }
+
 const Tool tools_coreutils[] = {
     GETOPT("base64", "base32 basenc", base64_options),
-    GETOPT("cat", "", cat_options),
+    FILES("cat", "", cat_options),
     GETOPT("chmod", "", chmod_options),
     GETOPT("chown", "chgrp", chown_options),
-    GETOPT("cp", "", cp_options),
+    FILES("cp", "", cp_options),
     GETOPT("date", "", date_options),
     GETOPT("df", "", df_options),
     {.name = "find", .style = TOOL_WORDS, .options = TABLE(find_options)},
-    GETOPT("head", "", head_options),
+    FILES("head", "", head_options),
     GETOPT("install", "", install_options),
     GETOPT("ln", "", ln_options),
-    GETOPT("ls", "dir vdir", ls_options),
-    GETOPT("mkdir", "", mkdir_options),
-    GETOPT("mv", "", mv_options),
-    GETOPT("rm", "", rm_options),
-    GETOPT("shred", "", shred_options),
+    FILES("ls", "dir vdir", ls_options),
+    FILES("mkdir", "", mkdir_options),
+    FILES("mv", "", mv_options),
+    FILES("rm", "", rm_options),
+    FILES("shred", "", shred_options),
     GETOPT("shuf", "", shuf_options),
-    GETOPT("sort", "", sort_options),
-    GETOPT("tail", "", tail_options),
-    GETOPT("tee", "", tee_options),
-    GETOPT("touch", "", touch_options),
-    GETOPT("uniq", "", uniq_options),
-    GETOPT("wc", "", wc_options),
+    FILES("sort", "", sort_options),
+    FILES("tail", "", tail_options),
+    FILES("tee", "", tee_options),
+    FILES("touch", "", touch_options),
+    FILES("uniq", "", uniq_options),
+    FILES("wc", "", wc_options),
 };
 const size_t n_tools_coreutils = ARRAY_SIZE(tools_coreutils);

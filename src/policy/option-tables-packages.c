@@ -56,22 +56,22 @@ static const Option npm_options[] = {
     FLAG("h", "help usage"),
 };
 static const Subcommand npm_subcommands[] = {
-    {"install i in ins inst insta instal isnt isnta isntal isntall add", {0}},
-    {"install-test it", {0}},
-    {"ci clean-install ic install-clean isntall-clean", {0}},
-    {"run run-script rum urn", {0}},
-    {"exec x", {0}},
-    {"uninstall unlink remove rm r un", {0}},
-    {"update up upgrade udpate", {0}},
-    {"test t tst", {0}},
-    {"list ls la ll", {0}},
-    {"view info show v", {0}},
-    {"link ln", {0}},
-    {"rebuild rb", {0}},
-    {"config c", {0}},
-    {"publish pub", {0}},
-    {"init create innit", {0}},
-    {"login adduser add-user", {0}},
+    NAMES("install i in ins inst insta instal isnt isnta isntal isntall add", WIDENING_OPERANDS),
+    NAMES("install-test it", WIDENING_NONE),
+    NAMES("ci clean-install ic install-clean isntall-clean", WIDENING_OPERANDS),
+    NAMES("run run-script rum urn", WIDENING_NONE),
+    NAMES("exec x", WIDENING_NONE),
+    NAMES("uninstall unlink remove rm r un", WIDENING_OPERANDS),
+    NAMES("update up upgrade udpate", WIDENING_OPERANDS),
+    NAMES("test t tst", WIDENING_NONE),
+    NAMES("list ls la ll", WIDENING_OPERANDS),
+    NAMES("view info show v", WIDENING_OPERANDS),
+    NAMES("link ln", WIDENING_NONE),
+    NAMES("rebuild rb", WIDENING_NONE),
+    NAMES("config c", WIDENING_NONE),
+    NAMES("publish pub", WIDENING_NONE),
+    NAMES("init create innit", WIDENING_NONE),
+    NAMES("login adduser add-user", WIDENING_NONE),
 };
 
 static const Option pip_options[] = {
@@ -129,10 +129,10 @@ static const Option pip_install_options[] = {
     FLAG("y", "yes"),
 };
 static const Subcommand pip_subcommands[] = {
-    {"install", TABLE(pip_install_options)},
-    {"uninstall", TABLE(pip_install_options)},
-    {"download", TABLE(pip_install_options)},
-    {"wheel", TABLE(pip_install_options)},
+    SUBCOMMAND("install", pip_install_options, WIDENING_OPERANDS),
+    SUBCOMMAND("uninstall", pip_install_options, WIDENING_OPERANDS),
+    SUBCOMMAND("download", pip_install_options, WIDENING_OPERANDS),
+    SUBCOMMAND("wheel", pip_install_options, WIDENING_NONE),
 };
 
 static const Option cargo_options[] = {
@@ -141,8 +141,9 @@ static const Option cargo_options[] = {
     SAFE_FLAG("", "offline"), VALUE("", "config"), VALUE("Z", ""),          VALUE("C", ""),
 };
 static const Subcommand cargo_subcommands[] = {
-    {"build b", {0}}, {"check c", {0}}, {"run r", {0}},
-    {"test t", {0}},  {"doc d", {0}},   {"remove rm", {0}},
+    NAMES("build b", WIDENING_OPERANDS), NAMES("check c", WIDENING_OPERANDS),
+    NAMES("run r", WIDENING_NONE),       NAMES("test t", WIDENING_OPERANDS),
+    NAMES("doc d", WIDENING_NONE),       NAMES("remove rm", WIDENING_OPERANDS),
 };
 
 static const Option go_options[] = {VALUE("", "C")};
@@ -185,7 +186,7 @@ static const Option apt_options[] = {
     FLAG("V", "verbose-versions"),
 };
 static const Subcommand apt_subcommands[] = {
-    {"remove rm", {0}}, /* apt only, harmless for apt-get */
+    NAMES("remove rm", WIDENING_OPERANDS), /* apt only, harmless for apt-get */
 };
 
 static const Option apt_cache_options[] = {

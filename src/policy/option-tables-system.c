@@ -82,22 +82,23 @@ static const Option docker_compose_options[] = {
 };
 
 static const Subcommand docker_subcommands[] = {
-    {"run container+run", TABLE(docker_run_options)},
-    {"create container+create", TABLE(docker_run_options)},
-    {"exec container+exec", TABLE(docker_exec_options)},
-    {"ps container+ls container+list container+ps", TABLE(docker_list_options)},
-    {"images image+ls image+list", TABLE(docker_list_options)},
-    {"rm container+rm", TABLE(docker_rm_options)},
-    {"rmi image+rm image+remove", TABLE(docker_rm_options)},
-    {"cp container+cp", {0}},
-    {"build image+build builder+build buildx+build", {0}},
-    {"push image+push", {0}},
-    {"pull image+pull", {0}},
-    {"kill container+kill", {0}},
-    {"stop container+stop", {0}},
-    {"inspect container+inspect image+inspect", {0}},
-    {"logs container+logs", {0}},
-    {"compose", TABLE(docker_compose_options)},
+    SUBCOMMAND("run container+run", docker_run_options, WIDENING_NONE),
+    SUBCOMMAND("create container+create", docker_run_options, WIDENING_NONE),
+    SUBCOMMAND("exec container+exec", docker_exec_options, WIDENING_NONE),
+    SUBCOMMAND("ps container+ls container+list container+ps", docker_list_options,
+               WIDENING_OPERANDS),
+    SUBCOMMAND("images image+ls image+list", docker_list_options, WIDENING_OPERANDS),
+    SUBCOMMAND("rm container+rm", docker_rm_options, WIDENING_OPERANDS),
+    SUBCOMMAND("rmi image+rm image+remove", docker_rm_options, WIDENING_OPERANDS),
+    NAMES("cp container+cp", WIDENING_NONE),
+    NAMES("build image+build builder+build buildx+build", WIDENING_NONE),
+    NAMES("push image+push", WIDENING_OPERANDS),
+    NAMES("pull image+pull", WIDENING_OPERANDS),
+    NAMES("kill container+kill", WIDENING_OPERANDS),
+    NAMES("stop container+stop", WIDENING_OPERANDS),
+    NAMES("inspect container+inspect image+inspect", WIDENING_OPERANDS),
+    NAMES("logs container+logs", WIDENING_OPERANDS),
+    SUBCOMMAND("compose", docker_compose_options, WIDENING_NONE),
 };
 
 static const Option kubectl_options[] = {
@@ -222,9 +223,9 @@ static const Option terraform_apply_options[] = {
     VALUE("", "refresh"),
 };
 static const Subcommand terraform_subcommands[] = {
-    {"apply", TABLE(terraform_apply_options)},
-    {"destroy", TABLE(terraform_apply_options)},
-    {"plan", TABLE(terraform_apply_options)},
+    SUBCOMMAND("apply", terraform_apply_options, WIDENING_NONE),
+    SUBCOMMAND("destroy", terraform_apply_options, WIDENING_NONE),
+    SUBCOMMAND("plan", terraform_apply_options, WIDENING_NONE),
 };
 
 static const Option sudo_options[] = {

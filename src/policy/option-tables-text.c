@@ -458,7 +458,10 @@ static const Option ssh_options[] = {
 
 const Tool tools_text[] = {
     GETOPT("curl", "", curl_options), /* it completes abbreviated names */
-    GETOPT("diff", "", diff_options),
+    {.name = "diff",
+     .style = TOOL_GETOPT,
+     .options = TABLE(diff_options),
+     .widening = WIDENING_PATHS},
     GETOPT("file", "", file_options),
     GETOPT("grep", "egrep fgrep", grep_options),
     PLAIN("jq", "", jq_options),

@@ -32,6 +32,15 @@
     {                                                                                              \
         .items = (options_), .n_items = ARRAY_SIZE(options_)                                       \
     }
+#define SUBCOMMAND(names_, options_, widening_)                                                    \
+    {                                                                                              \
+        .names = (names_), .options = TABLE(options_), .widening = (widening_)                     \
+    }
+/* One that has names but no table. */
+#define NAMES(names_, widening_)                                                                   \
+    {                                                                                              \
+        .names = (names_), .widening = (widening_)                                                 \
+    }
 #define SUBCOMMANDS(list_) .subcommands = (list_), .n_subcommands = ARRAY_SIZE(list_)
 
 extern const Tool tool_git;

@@ -88,6 +88,18 @@ static bool names_have_pair(const char *names, const char *first, const char *se
     return false;
 }
 
+const Subcommand *tool_subcommand_at(const Tool *tool, const char *const *args, size_t n_args,
+                                     size_t at, size_t *ret_words)
+{
+    for (size_t i = 0; tool && at + 1 < n_args && i < tool->n_subcommands; i++)
+        if (names_have_pair(tool->subcommands[i].names, args[at], args[at + 1])) {
+            *ret_words = 2;
+            return &tool->subcommands[i];
+        }
+    *ret_words = 1;
+    return at < n_args ? tool_subcommand(tool, args[at], strlen(args[at])) : NULL;
+}
+
 size_t tool_subcommand_words(const Tool *tool, const char *wanted, const char *const *args,
                              size_t n_args, size_t at)
 {

@@ -40,10 +40,20 @@ typedef enum ToolStyle {
     TOOL_WORDS,   /* one dash or two before a whole word; no clusters; "--" means nothing */
 } ToolStyle;
 
+/* What of a command may differ where a rule widens its grants (grant-shape.c). It is said for
+ * subcommands and tools whose table was checked for it: each option that takes a value in a word of
+ * its own is known to do so, and no operand is a program, a second subcommand or a setting. */
+typedef enum Widening {
+    WIDENING_NONE,
+    WIDENING_OPERANDS, /* operands are names of things: branches, packages, containers */
+    WIDENING_PATHS,    /* operands are files and directories, and nothing else */
+} Widening;
+
 typedef struct Subcommand {
     const char
         *names; /* "install i add": the first is the proper one; "container+run": two words */
     OptionTable options;
+    Widening widening;
 } Subcommand;
 
 typedef struct Tool {
@@ -54,12 +64,16 @@ typedef struct Tool {
     bool anywhere;       /* those may also stand behind the subcommand */
     const Subcommand *subcommands;
     size_t n_subcommands;
+    Widening widening; /* of a tool without subcommands */
 } Tool;
 
 /* The tool of that name, or NULL. */
 const Tool *tool_find(const char *name);
 /* The subcommand that the word names (by any of its names), or NULL. */
 const Subcommand *tool_subcommand(const Tool *tool, const char *word, size_t size);
+/* The subcommand that stands at args[at], of one word or two (*ret_words), or NULL. */
+const Subcommand *tool_subcommand_at(const Tool *tool, const char *const *args, size_t n_args,
+                                     size_t at, size_t *ret_words);
 /* How many of the words at args[at] name the subcommand that `wanted` names too: 0, 1, or 2 for
  * names such as "container run". `tool` may be NULL. */
 size_t tool_subcommand_words(const Tool *tool, const char *wanted, const char *const *args,

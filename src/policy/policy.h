@@ -80,14 +80,14 @@ enum {
 /* How a rule asks. */
 typedef struct PolicyAsk {
     unsigned approvals;           /* distinct approvers that are needed; at least 1 */
-    const char *const *approvers; /* users and roles that may decide; none: any approver */
+    const char *const *approvers; /* who may decide, see policy_ask_refuses(); none: any approver */
     size_t n_approvers;
     const char *const *channels; /* "cli", "api", "dashboard", "slack", "telegram"; none: all */
     size_t n_channels;
     bool quiet;         /* nobody is paged: it is shown within a digest */
     unsigned grant;     /* POLICY_GRANT_…; 0: a grant covers exactly what was approved */
     unsigned rate_most; /* requests of one jail per `rate_ms` that the rule's action holds for;
-                           0: any number */
+                           0: any number. Of rules that allow, too */
     uint64_t rate_ms;
     PolicyAction rate_then; /* ask or deny: of those above */
 } PolicyAsk;
@@ -112,12 +112,27 @@ typedef struct PolicyVerdict {
  * be judged (a regular expression out of its match limit) is denied with a reason. */
 void policy_judge(const Policy *policy, const PolicyQuery *query, PolicyVerdict *ret);
 
+/* Why an actor may not decide about what this asks: words for humans and for the actor, or NULL
+ * when he may. `role` is "viewer", "approver" or "admin"; `via` the channel. An entry of
+ * `approvers` is one of: "approver" (an approver or admin), "admin", the name of a user as it is,
+ * or "uid:N", which means whoever has a name that ends in " (uid N)": an operator at the unix
+ * socket. No user or token may be given such a name. */
+const char *policy_ask_refuses(const PolicyAsk *ask, const char *name, const char *role,
+                               const char *via);
+
 /* The shape of a command under a rule's widening (POLICY_GRANT_…): appends to `shape` bytes that
  * two commands have in common exactly when such a grant of the one may cover the other, and sets in
  * `operands` (one bit per argument, argv[0] included, room for `operands_size` bytes) which
- * arguments may differ. Options are compared as they are written: an abbreviation or another order
- * is another shape. False: the command has no such shape (no subcommand that is known, more
- * arguments than `operands` holds): nothing but an exact grant fits. */
+ * arguments may differ. With POLICY_GRANT_PATHS_CWD each of those must also be found beneath the
+ * working directory; their number may differ then. Options are compared as they are written: an
+ * abbreviation or another order is another shape. Never an operand: what could be the value of an
+ * option, "-", and under POLICY_GRANT_PATHS_CWD what does not look like a plain path ("-x" behind
+ * "--", "@file", ":/", "a=b", "host:x", globs, "").
+ * False (the bytes appended mean nothing then): the command has no such shape (the tool or its
+ * subcommand has no table that was checked for this, no argument may differ, there are more
+ * arguments than `operands` holds): nothing but an exact grant fits.
+ * It goes by the tables of the tool called `name`: do not use it where the caller could change or
+ * replace the file that runs under this name. */
 bool policy_grant_shape(const char *name, const char *const *argv, size_t argc, unsigned widening,
                         Buffer *shape, uint8_t *operands, size_t operands_size);
 
@@ -141,6 +156,7 @@ typedef struct PolicyLimits {
     unsigned pending;     /* requests that may wait for a human at once (50) */
     unsigned connections; /* open connections to the jail's socket (200) */
     uint64_t bytes;       /* of all requests being read or held (64 MiB) */
+    unsigned commands;    /* commands that are being judged, run, or ended at once (100) */
 } PolicyLimits;
 
 typedef struct PolicyJail {

@@ -307,6 +307,12 @@ void schema_read_rule(Loader *loader, struct fy_node *node, Rule *rule, size_t n
         {"approval_timeout", read_approval_timeout},
         {"wait", schema_read_rule_wait},
         {"executor", read_executor},
+        {"grant", schema_read_grant},
+        {"approvals", schema_read_approvals},
+        {"approvers", schema_read_approvers},
+        {"channels", schema_read_channels},
+        {"quiet", schema_read_quiet},
+        {"rate", schema_read_rate},
         {"match", read_match},
         {"not_match", read_not_match},
     };
@@ -326,6 +332,8 @@ void schema_read_rule(Loader *loader, struct fy_node *node, Rule *rule, size_t n
     if (!rule->has_action && loader->problems->n_errors == errors)
         loader_report_at(loader, rule->line, rule->column, false, rule->label,
                          "a rule needs an action: allow, deny or ask");
+    if (loader->problems->n_errors == errors && loader->error == 0 && rule->ask)
+        schema_check_ask(loader, rule);
     if (loader->problems->n_errors == errors && loader->error == 0)
         examples_check(loader, rule);
 }

@@ -11,6 +11,7 @@
 #define DEFAULT_APPROVAL_GRACE_MS (UINT64_C(15) * 60 * 1000)
 #define DEFAULT_PENDING 50
 #define DEFAULT_CONNECTIONS 200
+#define DEFAULT_COMMANDS 100
 #define DEFAULT_BYTES (UINT64_C(64) * 1024 * 1024)
 
 static void read_version(Loader *loader, struct fy_node *value, void *object)
@@ -202,11 +203,17 @@ static void read_limit_bytes(Loader *loader, struct fy_node *value, void *object
         loader_error(loader, value, "this must be at least 65536 bytes");
 }
 
+static void read_limit_commands(Loader *loader, struct fy_node *value, void *object)
+{
+    read_unsigned(loader, value, &((PolicyLimits *)object)->commands);
+}
+
 static void read_jail_limits(Loader *loader, struct fy_node *value, void *object)
 {
     static const Field fields[] = {{"pending", read_limit_pending},
                                    {"connections", read_limit_connections},
-                                   {"bytes", read_limit_bytes}};
+                                   {"bytes", read_limit_bytes},
+                                   {"commands", read_limit_commands}};
     (void)loader_mapping(loader, value, fields, ARRAY_SIZE(fields), &((PolicyJail *)object)->limits,
                          "the limits of a jail", NULL);
 }
@@ -278,7 +285,8 @@ static PolicyJail jail_of_defaults(const char *name)
         .wait_ms = UINT64_MAX,
         .limits = {.pending = DEFAULT_PENDING,
                    .connections = DEFAULT_CONNECTIONS,
-                   .bytes = DEFAULT_BYTES},
+                   .bytes = DEFAULT_BYTES,
+                   .commands = DEFAULT_COMMANDS},
     };
 }
 
@@ -377,6 +385,9 @@ void schema_read(Loader *loader, struct fy_node *root)
         {"approval_timeout", read_approval_timeout},
         {"approval_grace", read_approval_grace},
         {"default_executor", read_default_executor},
+        {"approvals", schema_read_policy_approvals},
+        {"approvers", schema_read_policy_approvers},
+        {"channels", schema_read_policy_channels},
         {"allowed_paths", read_allowed_paths},
         {"redact", read_redact},
         {"ghost_images", read_ghost_images},
@@ -391,5 +402,6 @@ void schema_read(Loader *loader, struct fy_node *root)
     policy->approval_timeout_ms = DEFAULT_APPROVAL_TIMEOUT_MS;
     policy->approval_grace_ms = DEFAULT_APPROVAL_GRACE_MS;
     (void)loader_mapping(loader, root, fields, ARRAY_SIZE(fields), policy, "the policy", NULL);
+    schema_finish_asks(loader);
     add_default_jail(policy);
 }

@@ -81,6 +81,7 @@ static void everything_has_a_default(void **state)
     assert_int_equal(jails[0].limits.pending, 50);
     assert_int_equal(jails[0].limits.connections, 200);
     assert_int_equal(jails[0].limits.bytes, 64 << 20);
+    assert_int_equal(jails[0].limits.commands, 100);
     assert_int_equal(strlen(policy_digest(policy)), 64);
     assert_false(policy_redacts(policy));
     (void)policy_free(policy);
@@ -88,10 +89,10 @@ static void everything_has_a_default(void **state)
 
 static void jails_are_read(void **state)
 {
-    Policy *policy =
-        policy_of("jails:\n  my-agent: {commands: [ls, git], hardened: true, allow_root: true, "
-                  "wait: 30s, limits: "
-                  "{pending: 5, connections: 7, bytes: 70000}}\n  b: {wait: false}\n  c:\n");
+    Policy *policy = policy_of(
+        "jails:\n  my-agent: {commands: [ls, git], hardened: true, allow_root: true, "
+        "wait: 30s, limits: "
+        "{pending: 5, connections: 7, bytes: 70000, commands: 9}}\n  b: {wait: false}\n  c:\n");
     const PolicyJail *jail = policy_jail(policy, "my-agent");
     size_t n_jails;
     (void)state;
@@ -106,6 +107,7 @@ static void jails_are_read(void **state)
     assert_int_equal(jail->limits.pending, 5);
     assert_int_equal(jail->limits.connections, 7);
     assert_int_equal(jail->limits.bytes, 70000);
+    assert_int_equal(jail->limits.commands, 9);
     assert_int_equal(policy_jail(policy, "b")->wait_ms, 0);
     assert_non_null(policy_jail(policy, "c"));
     assert_non_null(policy_jail(policy, "default"));
