@@ -254,12 +254,13 @@ static bool begin_body(Connection *connection)
         return false;
     }
     connection->message_size = sizeof connection->header + body_size;
-    if (!door_charge(connection->door, connection->message_size)) {
+    size_t cost = shim_header_cost(&connection->header);
+    if (!door_charge(connection->door, cost)) {
         connection_refuse(connection, EXIT_WARDEN_FAILED,
                           "too much is waiting in this jail (limit \"bytes\"); nothing was run");
         return false;
     }
-    connection->charged = connection->message_size;
+    connection->charged = cost;
     connection->message = malloc(connection->message_size);
     if (!connection->message) {
         connection_refuse(connection, EXIT_WARDEN_FAILED, "out of memory; nothing was run");
@@ -425,19 +426,34 @@ static int read_rest(Connection *connection)
     return got < 0 ? (int)got : got == 0 ? -EPIPE : 0;
 }
 
+/* Reads the request, and passes it on when it is whole. As read_request(); 1: the connection is
+ * gone. */
+static int go_on_reading(Connection *connection)
+{
+    int result = 1;
+
+    while (result == 1 && connection->state == CONNECTION_READING) {
+        if (!connection->message || connection->message_got < connection->message_size) {
+            result = read_request(connection);
+            continue;
+        }
+        if (!door_request_complete(connection))
+            return 1;
+        /* What came in the same breath: nothing else would make us look at it. */
+        return connection->state == CONNECTION_WAITING && !take_frames(connection) ? -EPROTO : 0;
+    }
+    return result == 1 ? 0 : result;
+}
+
 static void on_readable(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
 {
     Connection *connection = userdata;
-    int result = 1;
+    int result = 0;
 
     if (connection->state == CONNECTION_READING) {
-        while (result == 1 && connection->state == CONNECTION_READING) {
-            if (connection->message && connection->message_got == connection->message_size) {
-                door_request_complete(connection);
-                return;
-            }
-            result = read_request(connection);
-        }
+        result = go_on_reading(connection);
+        if (result == 1)
+            return;
     } else if (connection->state == CONNECTION_CLOSING) {
         result = read_rest(connection);
     } else {

@@ -42,7 +42,7 @@ typedef struct Connection {
     size_t header_got;
     char *message; /* header and body as they came, owned */
     size_t message_size, message_got;
-    size_t charged; /* bytes counted against the jail */
+    size_t charged; /* what it counts against the jail's `bytes` */
     int fds[CONNECTION_FDS_MAX];
     size_t n_fds, n_fds_wanted;
 
@@ -77,7 +77,8 @@ int connection_feed_child_take(Connection *connection, int fd);
 
 /* Implemented by door.c. */
 void door_report_refusal(const Connection *connection, const char *why); /* for the journal */
-void door_request_complete(Connection *connection);
+/* The request is whole: passes it on, or refuses it. False when the connection is gone. */
+bool door_request_complete(Connection *connection);
 void door_signal(Connection *connection, uint8_t signal_number, uint8_t group);
 void door_cancel(Connection *connection);
 /* Forgets and frees the connection, telling the warden if it knows of it. */

@@ -211,34 +211,29 @@ static bool decodes(const Connection *connection, const char **ret_problem)
     return problem == SHIM_OK;
 }
 
-static void refuse(Connection *connection, const char *why)
+/* False when the connection is gone. */
+static bool refuse(Connection *connection, const char *why)
 {
     connection_refuse(connection, EXIT_WARDEN_FAILED, why);
-    if (buffer_size(&connection->out) == 0)
-        door_connection_gone(connection);
+    if (buffer_size(&connection->out) > 0)
+        return true;
+    door_connection_gone(connection);
+    return false;
 }
 
-void door_request_complete(Connection *connection)
+bool door_request_complete(Connection *connection)
 {
     Door *door = connection->door;
     const char *problem = NULL;
 
-    if (connection->n_fds != connection->n_fds_wanted) {
-        refuse(connection, "the descriptors of the request are not those it announced; nothing "
-                           "was run");
-        return;
-    }
-    if (!decodes(connection, &problem)) {
-        refuse(connection, problem);
-        return;
-    }
-    if (!door->warden || open_request(door, connection) < 0) {
-        connection_refuse(connection, EXIT_WARDEN_FAILED,
-                          "the warden is starting or has failed; nothing was run, try again");
-        if (buffer_size(&connection->out) == 0)
-            door_connection_gone(connection);
-        return;
-    }
+    if (connection->n_fds != connection->n_fds_wanted)
+        return refuse(connection,
+                      "the descriptors of the request are not those it announced; nothing was run");
+    if (!decodes(connection, &problem))
+        return refuse(connection, problem);
+    if (!door->warden || open_request(door, connection) < 0)
+        return refuse(connection,
+                      "the warden is starting or has failed; nothing was run, try again");
     connection->state = CONNECTION_WAITING;
     connection->since_ms = connection->ticked_ms = clock_monotonic_ms();
 
@@ -247,11 +242,13 @@ void door_request_complete(Connection *connection)
     buffer_put_u32(&payload, connection->uid);
     buffer_put_u32(&payload, connection->gid);
     buffer_put_blob(&payload, connection->message, connection->message_size);
+    bool here = true;
     if (payload.error < 0)
-        refuse(connection, "out of memory; nothing was run");
+        here = refuse(connection, "out of memory; nothing was run");
     else
         to_warden(door, DOOR_REQUEST, connection->key, payload.bytes, payload.size);
     buffer_done(&payload);
+    return here;
 }
 
 void door_signal(Connection *connection, uint8_t signal_number, uint8_t group)
@@ -272,7 +269,7 @@ static void look_at(Door *door, Connection *connection, uint64_t now)
     uint64_t age = now - connection->since_ms;
 
     if (connection->state == CONNECTION_READING && age >= REQUEST_TIME_MAX_MS) {
-        refuse(connection, "the request was not finished within 10 s; nothing was run");
+        (void)refuse(connection, "the request was not finished within 10 s; nothing was run");
     } else if (connection->state == CONNECTION_CLOSING && age >= CLOSING_TIME_MAX_MS) {
         door_connection_gone(connection);
     } else if (connection->state != CONNECTION_READING && connection->state != CONNECTION_CLOSING &&

@@ -63,6 +63,12 @@ ShimProblem shim_header_check(const ShimHeader *wire, size_t *ret_body_size, siz
     return SHIM_OK;
 }
 
+uint64_t shim_header_cost(const ShimHeader *wire)
+{
+    ShimHeader header = header_from_wire(wire);
+    return shim_request_size(&header);
+}
+
 /* Splits one section into exactly `count` strings; false when they do not fill it. */
 static bool split(const char **next, size_t size, const char **strings, size_t count)
 {

@@ -39,6 +39,10 @@ typedef enum ShimProblem {
  * `ret_n_fds` how many descriptors must have come with it. */
 ShimProblem shim_header_check(const ShimHeader *wire, size_t *ret_body_size, size_t *ret_n_fds);
 
+/* What a request with this header in wire form takes of memory once it is decoded: its bytes, and a
+ * pointer for every string (shim_request_size()). */
+uint64_t shim_header_cost(const ShimHeader *wire);
+
 /* Decodes header and body. `body` must outlive `ret`. Returns a ShimProblem or -ENOMEM. */
 int shim_request_decode(const ShimHeader *wire, const char *body, size_t body_size,
                         ShimRequest *ret);

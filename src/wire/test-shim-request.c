@@ -136,6 +136,18 @@ static void test_empty_things(void **state)
     free(body);
 }
 
+/* A million empty strings are a megabyte on the wire and nine in memory. */
+static void test_cost(void **state)
+{
+    Made made = good();
+
+    (void)state;
+    assert_int_equal(shim_header_cost(&made.header), sizeof(ShimHeader) + made.size + 5 * 8);
+    made.header.argc = made.header.argv_size = htole32(1000000);
+    made.header.envc = made.header.env_size = 0;
+    assert_true(shim_header_cost(&made.header) > 9000000);
+}
+
 static void test_descriptors(void **state)
 {
     static const size_t expected[] = {1, 2, 2, 3, 2, 3, 3, 4};
@@ -257,15 +269,11 @@ static void test_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_decodes),
-        cmocka_unit_test(test_empty_things),
-        cmocka_unit_test(test_descriptors),
-        cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_counts_that_do_not_fit_the_strings),
-        cmocka_unit_test(test_strings),
-        cmocka_unit_test(test_every_cut),
-        cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_decodes), cmocka_unit_test(test_empty_things),
+        cmocka_unit_test(test_cost),    cmocka_unit_test(test_descriptors),
+        cmocka_unit_test(test_headers), cmocka_unit_test(test_counts_that_do_not_fit_the_strings),
+        cmocka_unit_test(test_strings), cmocka_unit_test(test_every_cut),
+        cmocka_unit_test(test_limit),   cmocka_unit_test(test_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from harness import PRISONER, SANITIZED, Raw, allow, as_user, ask, in_child, request, wait_for
+from harness import (ACK_DENIED, ACK_PENDING, PRISONER, SANITIZED, Raw, allow, as_user, ask, in_child, request,
+                     wait_for)
 
 JAILS = {"flood": {"commands": ["true"], "limits": {"connections": 50, "pending": 5}},
          "calm": {"commands": ["true"]}}
@@ -125,6 +126,34 @@ def hold_large_requests(path, seconds):
         held.append(raw)
     time.sleep(seconds)
     return True
+
+
+def hold_empty_strings(path, count):
+    """Requests that wait for a human, each of 300,000 empty strings; the answers that came at once."""
+    held, answers = [], []
+    message = request(["touch"], env=[""] * 300_000, flags=15)
+    for _ in range(count):
+        raw = Raw(path, timeout=10)
+        opened = [os.open("/dev/null", os.O_RDWR) for _ in range(3)] + [os.open("/tmp", os.O_PATH)]
+        try:
+            raw.send(message, opened)
+        except OSError:
+            pass
+        for fd in opened:
+            os.close(fd)
+        held.append(raw)
+        first = raw.read(1)[0]
+        answers.append(raw.frame()[1].decode() if first == ACK_DENIED else first)
+    return answers
+
+
+def test_empty_strings_are_charged_what_they_cost(make_warden):
+    """300,000 empty strings are 0.3 MB on the wire and 2.7 MB once they are decoded."""
+    warden = make_warden(ask("touch"), jails={"flood": {"limits": {"bytes": 6_000_000}},
+                                              "calm": {"commands": ["true"]}})
+    answers = in_child(hold_empty_strings, warden.socket_path("flood"), 4, timeout=60)
+    assert answers[:2] == [ACK_PENDING] * 2
+    assert all('limit "bytes"' in answer for answer in answers[2:]), answers
 
 
 def resident(pid):

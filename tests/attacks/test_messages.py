@@ -215,6 +215,51 @@ def test_frames_out_of_order_while_pending(make_warden):
     assert warden.shim("id").code == 126
 
 
+# Frames in the same breath as the request: nothing else makes the door look at them.
+
+def in_one_breath(path, command, *frames):
+    raw = Raw(path)
+    opened = descriptors()
+    raw.socket.sendmsg([request(command, flags=ALL_FLAGS) + b"".join(frames)],
+                       [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", opened))])
+    return raw.answer()
+
+
+def test_a_signal_with_the_request(make_warden):
+    warden = make_warden(allow("sleep"))
+    ack, code, _ = in_child(in_one_breath, warden.socket_path(), ["sleep", "1000"],
+                            frame(FRAME_SIGNAL, b"\x0f\x00"))
+    assert ack == ACK_ALLOWED and code == -15
+    assert warden.recorded(event="ended")["signal"] == 15
+
+
+def test_a_cancel_with_the_request(make_warden):
+    warden = make_warden(ask("touch"))
+    ack, code, _ = in_child(in_one_breath, warden.socket_path(), ["touch", "mark"], frame(FRAME_CANCEL))
+    assert ack != ACK_ALLOWED and code in (125, 126, None)
+    assert warden.recorded(event="cancelled")
+    assert not warden.queue()
+
+
+@pytest.mark.parametrize("bad", [frame(99), frame(FRAME_CANCEL, b"x"), b"\x07\xff\xff\xff\xff"])
+def test_a_bad_frame_with_the_request(make_warden, bad):
+    warden = make_warden(ask("touch"), allow("true"))
+    assert in_child(in_one_breath, warden.socket_path(), ["touch", "mark"], bad) == (None, None, [])
+    assert warden.recorded(event="cancelled")
+    assert not warden.queue()
+    assert warden.shim("true").code == 0
+
+
+def test_frames_behind_a_refused_request(make_warden):
+    warden = make_warden(allow("true"))
+    answer = in_child(in_one_breath, warden.socket_path(), ["true"] * 2, frame(FRAME_SIGNAL, b"\x0f\x00"), WHOLE)
+    assert answer == (None, None, [])
+    broken = request(["true"], flags=ALL_FLAGS & ~FLAG_STDIN) + frame(FRAME_CANCEL)
+    ack, code, _ = in_child(send_and_listen, warden.socket_path(), broken)
+    assert ack != ACK_ALLOWED and code == 125
+    assert warden.shim("true").code == 0
+
+
 def does_not_read(path):
     raw = Raw(path)
     raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
