@@ -10,7 +10,7 @@
  *   getcwd                                 the caller's directory as a name
  *   socket, connect                        the door
  *   openat(AT_FDCWD, ".", O_PATH)                      the caller's directory as a descriptor
- *   rt_sigprocmask, signalfd4              signals are read, not handled (signals.c)
+ *   rt_sigprocmask, signalfd4              signals are waited for, not handled (signals.c)
  *   sendmsg                                the whole request and the descriptors
  *   ppoll, read, ppoll, read               the ack, the exit (one pair when they come together)
  *   exit_group

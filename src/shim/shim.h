@@ -50,9 +50,10 @@ typedef struct Shim {
     Phase phase;
     int socket_fd;
     int signal_fd;
-    sigset_t mask;   /* the signal mask we were started with */
-    uint64_t unsent; /* signals for the door that its socket had no room for yet: bit N-1 */
-    uint64_t group;  /* those of them that the terminal sent to the whole group */
+    sigset_t mask;    /* the signal mask we were started with */
+    sigset_t awaited; /* what signal_fd waits for */
+    uint64_t unsent;  /* signals for the door that its socket had no room for yet: bit N-1 */
+    uint64_t group;   /* those of them that are for the command's whole group */
 } Shim;
 
 /* The request's strings, straight from where the kernel put them. */

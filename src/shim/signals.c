@@ -1,15 +1,23 @@
 /*
  * Waiting, and what a signal does while we wait.
  *
- * The signals that a command must see are blocked and read from a signalfd(2): no handler, nothing
- * asynchronous, two system calls in all. Their dispositions stay untouched, so
+ * The signals that a command must see are blocked and waited for by a signalfd(2): no handler,
+ * nothing asynchronous, two system calls in all. It is polled and never read; signals are taken one
+ * by one with sigtimedwait(2). Their dispositions stay untouched, so
  *  - one that was ignored when we started (nohup, a background job of a plain sh) stays ignored. A
  *    blocked signal is queued even when it is ignored (sigaction(2), POSIX 2.4.1), so the
  *    disposition is asked for when one arrives, which hardly ever happens;
- *  - one that was blocked when we started stays blocked: it is not in the signalfd's set;
- *  - stopping is done by the very signal that asked for it, unblocked for a moment: the shell sees
- *    an ordinary stopped job, and the kernel's rule for orphaned process groups, which nobody could
- *    continue (POSIX 2.4.3), holds for us too.
+ *  - one that was blocked when we started stays blocked: it is not in the signalfd's set.
+ *
+ * A stop is never taken from the kernel: it stays pending while the command is told of it, and then
+ * it is unblocked for a moment, so that it does its own work. A SIGCONT that comes meanwhile
+ * discards it (POSIX 2.4.1), and we do not stop: a continuation is never lost, whenever it comes.
+ * The shell sees an ordinary stopped job, and the kernel's rule for orphaned process groups, which
+ * nobody could continue (POSIX 2.4.3), holds for us too. However it ended, the command is continued
+ * when we go on; it is never left stopped by a shim that is not.
+ *
+ * Since a pending signal does not say who sent it, a stop and what takes it back count as job
+ * control, that is as the terminal's or the shell's word to the whole group.
  *
  * Before the command runs a signal is an answer to the wait itself: cancel and die of it, or stop.
  * Once it runs every signal goes to the command; what the socket has no room for stays in `unsent`
@@ -31,26 +39,28 @@
 static const int watched[] = {SIGINT,  SIGTERM, SIGHUP,  SIGQUIT, SIGUSR1, SIGUSR2,
                               SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH};
 
+static const int stopping[] = {SIGTSTP, SIGTTIN, SIGTTOU};
+
 #define BIT(signal_number) (UINT64_C(1) << ((signal_number)-1))
-#define STOPS (BIT(SIGTSTP) | BIT(SIGTTIN) | BIT(SIGTTOU))
 #define CANCELS (BIT(SIGINT) | BIT(SIGTERM) | BIT(SIGHUP) | BIT(SIGQUIT))
+#define JOB_CONTROL (BIT(SIGTSTP) | BIT(SIGCONT))
 
 void signals_open(Shim *shim)
 {
-    sigset_t set;
+    sigset_t *set = &shim->awaited;
 
-    sigemptyset(&set);
+    sigemptyset(set);
     for (size_t i = 0; i < sizeof watched / sizeof *watched; i++)
-        sigaddset(&set, watched[i]);
-    sigaddset(&set, SIGPIPE); /* from a message to a stderr that nobody reads */
-    sigprocmask(SIG_BLOCK, &set, &shim->mask);
+        sigaddset(set, watched[i]);
+    sigaddset(set, SIGPIPE); /* from a message to a stderr that nobody reads */
+    sigprocmask(SIG_BLOCK, set, &shim->mask);
 
-    sigdelset(&set, SIGPIPE);
+    sigdelset(set, SIGPIPE);
     for (size_t i = 0; i < sizeof watched / sizeof *watched; i++) {
         if (sigismember(&shim->mask, watched[i]))
-            sigdelset(&set, watched[i]);
+            sigdelset(set, watched[i]);
     }
-    shim->signal_fd = fd_above_stdio(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+    shim->signal_fd = fd_above_stdio(signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK));
     if (shim->signal_fd < 0)
         fail(shim, EXIT_WARDEN_FAILED, "cannot watch for signals; nothing was run");
 }
@@ -82,19 +92,49 @@ static bool is_ignored(int signal_number)
     return sigaction(signal_number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
-/* Stops by that signal and returns once continued, or at once in an orphaned process group. */
-static void stop_by(int signal_number)
+/* Takes one of these signals from the pending ones; 0: none is. */
+static int take_pending(const sigset_t *set, siginfo_t *ret_info)
 {
-    sigset_t set;
+    int number = sigtimedwait(set, ret_info, &(struct timespec){0});
+    return number > 0 ? number : 0;
+}
 
-    sigemptyset(&set);
-    sigaddset(&set, signal_number);
-    (void)kill(getpid(), signal_number);
-    sigprocmask(SIG_UNBLOCK, &set, NULL);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    sigemptyset(&set);
-    sigaddset(&set, SIGCONT); /* what continued us; the caller passes it on itself */
-    (void)sigtimedwait(&set, NULL, &(struct timespec){0});
+/* The stops that are pending and are ours to obey; those that are ignored are taken away. */
+static bool pending_stops(const Shim *shim, sigset_t *ret_stops)
+{
+    sigset_t pending, one;
+    bool any = false;
+
+    sigemptyset(ret_stops);
+    if (sigpending(&pending) < 0)
+        return false;
+    for (size_t i = 0; i < sizeof stopping / sizeof *stopping; i++) {
+        int number = stopping[i];
+        if (!sigismember(&pending, number) || !sigismember(&shim->awaited, number))
+            continue;
+        sigemptyset(&one);
+        sigaddset(&one, number);
+        if (is_ignored(number)) {
+            (void)take_pending(&one, NULL);
+            continue;
+        }
+        sigaddset(ret_stops, number);
+        any = true;
+    }
+    return any;
+}
+
+/* Lets the kernel act on what is still pending of these stops; returns once continued, or at once
+ * where SIGCONT has discarded them, and in an orphaned process group. */
+static void stop_by(const sigset_t *stops)
+{
+    sigset_t continued;
+
+    sigprocmask(SIG_UNBLOCK, stops, NULL);
+    sigprocmask(SIG_BLOCK, stops, NULL);
+    sigemptyset(&continued);
+    sigaddset(&continued, SIGCONT); /* the caller passes it on in any case */
+    (void)take_pending(&continued, NULL);
 }
 
 /* True when sent; false when the socket has no room now. A dead socket is the reader's to find. */
@@ -124,11 +164,30 @@ static bool send_window(const Shim *shim)
     return true;
 }
 
+/* What the door may hear now. Of what comes before the command it needs to know whether that should
+ * run, or rather be stopped as we are. */
+static uint64_t sendable(const Shim *shim)
+{
+    switch (shim->phase) {
+    case PHASE_RUNNING:
+        return shim->unsent;
+    case PHASE_WAITING:
+    case PHASE_PENDING:
+        return shim->unsent & JOB_CONTROL;
+    case PHASE_SENDING: /* a frame would stand in the middle of the request */
+    case PHASE_REFUSED:
+    default:
+        return 0;
+    }
+}
+
 /* Sends what is unsent, as far as there is room. */
 static void forward(Shim *shim)
 {
-    for (int n = 1; shim->unsent && n <= 64; n++) {
-        if (!(shim->unsent & BIT(n)))
+    uint64_t wanted = sendable(shim);
+
+    for (int n = 1; wanted && n <= 64; n++) {
+        if (!(wanted & BIT(n)))
             continue;
         const uint8_t frame[] = {SHIM_FRAME_SIGNAL,           2, 0, 0, 0, (uint8_t)n,
                                  shim->group & BIT(n) ? 1 : 0};
@@ -138,6 +197,7 @@ static void forward(Shim *shim)
             return;
         shim->unsent &= ~BIT(n);
         shim->group &= ~BIT(n);
+        wanted &= ~BIT(n);
     }
 }
 
@@ -148,24 +208,28 @@ static void pass_on(Shim *shim, int signal_number, bool group)
         shim->group |= BIT(signal_number);
 }
 
-/* A signal for the running command. */
-static void take_for_command(Shim *shim, int signal_number, bool group)
+/* A stop of the command and of ourselves. Of a stop and a continuation that wait for room only the
+ * later one counts, as in the kernel. */
+static void take_stop(Shim *shim, const sigset_t *stops)
 {
-    if (!(BIT(signal_number) & STOPS)) {
-        pass_on(shim, signal_number, group);
-        return;
+    bool heard = shim->phase != PHASE_SENDING && shim->phase != PHASE_REFUSED;
+
+    if (heard) {
+        /* The command has no terminal rules of its own to break: TTIN and TTOU are just stops. */
+        shim->unsent &= ~BIT(SIGCONT);
+        pass_on(shim, SIGTSTP, true);
+        forward(shim);
     }
-    /* The command has no terminal rules of its own to break: TTIN and TTOU are just stops. A stop
-     * discards an earlier CONT that is still on its way, as in the kernel. */
-    shim->unsent &= ~BIT(SIGCONT);
-    pass_on(shim, SIGTSTP, group);
-    forward(shim);
     /* Nobody confirms a stop: this is time for the command to be stopped before our shell takes the
      * terminal back. */
-    (void)nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
-    stop_by(signal_number);
-    shim->unsent &= ~BIT(SIGTSTP);
-    pass_on(shim, SIGCONT, group);
+    if (shim->phase == PHASE_RUNNING)
+        (void)nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    stop_by(stops);
+    if (heard) {
+        shim->unsent &= ~BIT(SIGTSTP);
+        pass_on(shim, SIGCONT, true);
+        forward(shim);
+    }
 }
 
 /* A signal while nothing runs. Those that are for the command stay for it. */
@@ -177,31 +241,38 @@ static void take_while_waiting(Shim *shim, int signal_number, bool group)
             (void)send_frame(shim, frame, sizeof frame);
         die_by_signal(signal_number);
     }
-    if (BIT(signal_number) & STOPS)
-        stop_by(signal_number);
-    else if (signal_number != SIGCONT)
+    if (signal_number != SIGCONT)
         pass_on(shim, signal_number, group);
 }
 
 /* Deals with everything that has arrived. True when we may have been stopped meanwhile. */
 static bool take_signals(Shim *shim)
 {
-    struct signalfd_siginfo info;
+    siginfo_t info;
+    sigset_t stops, others = shim->awaited;
     bool stopped = false;
 
-    while (read(shim->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
-        int number = (int)info.ssi_signo;
-        bool group = info.ssi_code == SI_KERNEL; /* the terminal driver (sigaction(2)) */
-        if (number == SIGCONT || BIT(number) & STOPS)
+    for (size_t i = 0; i < sizeof stopping / sizeof *stopping; i++)
+        sigdelset(&others, stopping[i]);
+    for (;;) {
+        if (pending_stops(shim, &stops)) {
+            take_stop(shim, &stops);
+            stopped = true;
+            continue;
+        }
+        int number = take_pending(&others, &info);
+        if (number == 0)
+            return stopped;
+        if (number == SIGCONT)
             stopped = true;
         if (is_ignored(number))
             continue;
+        bool group = info.si_code == SI_KERNEL; /* the terminal driver (sigaction(2)) */
         if (shim->phase == PHASE_RUNNING)
-            take_for_command(shim, number, group);
+            pass_on(shim, number, group);
         else
             take_while_waiting(shim, number, group);
     }
-    return stopped;
 }
 
 int shim_wait(Shim *shim, int fd, short events, struct timespec *left)
@@ -209,7 +280,7 @@ int shim_wait(Shim *shim, int fd, short events, struct timespec *left)
     const struct timespec whole = left ? *left : (struct timespec){0};
 
     for (;;) {
-        bool blocked = shim->phase == PHASE_RUNNING && shim->unsent;
+        bool blocked = sendable(shim) != 0;
         struct pollfd polled[3] = {
             {.fd = fd, .events = events},
             {.fd = shim->signal_fd, .events = POLLIN},
@@ -225,8 +296,7 @@ int shim_wait(Shim *shim, int fd, short events, struct timespec *left)
             return 0;
         if (ready > 0 && polled[1].revents && take_signals(shim) && left)
             *left = whole;
-        if (shim->phase == PHASE_RUNNING)
-            forward(shim);
+        forward(shim);
         if (ready > 0 && polled[0].revents)
             return polled[0].revents;
     }

@@ -1,13 +1,14 @@
 """Signals sent to the shim reach the command."""
 
 import os
+import select
 import signal
 import subprocess
 import time
 
 import pytest
 
-from harness import PRISONER, allow, as_user, finish, is_alive, wait_for
+from harness import PATIENCE, PRISONER, allow, as_user, ask, finish, is_alive, wait_for
 
 CATCH = ("import os, signal, sys, time\n"
          "def caught(number, frame):\n"
@@ -61,24 +62,104 @@ def test_the_shim_is_killed(make_warden):
     assert record
 
 
+def read_line_in_time(process):
+    assert select.select([process.stdout], [], [], PATIENCE)[0], "nothing was written"
+    return read_line(process)
+
+
+TICK = ("import os, signal, time\n"
+        "def caught(number, frame):\n"
+        "    os._exit(42)\n"
+        "signal.signal(signal.SIGUSR1, caught)\n"
+        "signal.signal(signal.SIGUSR2, lambda number, frame: os.write(1, b'goes on\\n'))\n"
+        "os.write(1, b'%d\\n' % os.getpid())\n"
+        "while True:\n    time.sleep(0.05)\n")
+
+# A group that is not orphaned: its parent, the test, is in another one of the same session. In an
+# orphaned one, as a test's own may be, the kernel lets no such signal stop anybody.
+A_JOB = {"process_group": 0}
+
+
+def state(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return file.read().rpartition(")")[2].split()[0]
+
+
 def test_stop_and_continue(make_warden):
     warden = make_warden(allow("python3"))
-    process = warden.spawn("python3", "-c",
-                           "import os, time\nprint(os.getpid(), flush=True)\n"
-                           "for i in range(60):\n    time.sleep(0.1)\n")
+    process = warden.spawn("python3", "-c", TICK, **A_JOB)
     pid = int(read_line(process))
-    wait_for(lambda: warden.journal(event="started"))
-    time.sleep(0.5)  # the shim has been told that its command runs
+    for _ in range(3):
+        process.send_signal(signal.SIGTSTP)
+        wait_for(lambda: state(pid) == "T", what="the command's stop")
+        process.send_signal(signal.SIGCONT)
+        wait_for(lambda: state(pid) != "T", what="the command's going on")
+    process.send_signal(signal.SIGUSR1)
+    assert finish(process).code == 42
 
-    def state():
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0]
 
+def test_a_continuation_is_never_lost(make_warden):
+    """It comes at every moment of the stop: at once, while the stop is on its way, after it."""
+    warden = make_warden(allow("python3"))
+    process = warden.spawn("python3", "-c", TICK, **A_JOB)
+    read_line(process)
+    for i in range(50):
+        process.send_signal(signal.SIGTSTP)
+        time.sleep(i % 5 * 0.015)
+        process.send_signal(signal.SIGCONT)
+        process.send_signal(signal.SIGUSR2)  # neither is the shim stopped, nor the command
+        assert read_line_in_time(process) == b"goes on\n"
+    process.send_signal(signal.SIGUSR1)
+    assert finish(process).code == 42
+
+
+def test_a_stop_before_the_start(make_warden):
+    """A caller that is stopped when its approval comes gets a stopped command."""
+    warden = make_warden(ask("python3"))
+    process = warden.spawn("python3", "-c", TICK, **A_JOB)
+    entry = warden.pending_id()
     process.send_signal(signal.SIGTSTP)
-    wait_for(lambda: state() == "T", what="the command's stop")
+    wait_for(lambda: state(process.pid) == "T", what="the shim's stop")
+    assert warden.cli("approve", entry).code == 0
+    pid = warden.recorded(event="started")["pid"]
+    wait_for(lambda: state(pid) == "T", what="the command's stop")
     process.send_signal(signal.SIGCONT)
-    wait_for(lambda: state() != "T", what="the command's going on")
-    assert finish(process).code == 0
+    assert int(read_line(process)) == pid
+    process.send_signal(signal.SIGUSR1)
+    assert finish(process).code == 42
+
+
+def test_a_stop_that_was_taken_back_before_the_start(make_warden):
+    warden = make_warden(ask("python3"))
+    process = warden.spawn("python3", "-c", TICK, **A_JOB)
+    entry = warden.pending_id()
+    for _ in range(3):
+        process.send_signal(signal.SIGTSTP)
+        process.send_signal(signal.SIGCONT)
+    assert warden.cli("approve", entry).code == 0
+    read_line(process)
+    process.send_signal(signal.SIGUSR1)
+    assert finish(process).code == 42
+
+
+def test_no_stop_where_nobody_could_continue(make_warden):
+    """An orphaned group (a session of its own): there such a signal stops no program for good."""
+    warden = make_warden(allow("python3"))
+    process = warden.spawn("python3", "-c", TICK, start_new_session=True)
+    read_line(process)
+    process.send_signal(signal.SIGTSTP)
+    process.send_signal(signal.SIGUSR1)
+    assert finish(process).code == 42
+
+
+def test_an_ignored_stop(make_warden):
+    warden = make_warden(allow("python3"))
+    process = warden.spawn("python3", "-c", TICK, **A_JOB,
+                           preexec_fn=lambda: signal.signal(signal.SIGTSTP, signal.SIG_IGN))
+    read_line(process)
+    process.send_signal(signal.SIGTSTP)
+    process.send_signal(signal.SIGUSR1)
+    assert finish(process).code == 42
 
 
 def test_ignored_signals_stay_ignored(make_warden):

@@ -152,13 +152,13 @@ def test_stop_and_continue(door, shims, number):
     shim, visit = running(door, shims, preexec_fn=in_a_group_of_its_own)
     for _ in range(2):
         shim.send_signal(number)
-        assert visit.read_frame() == (F_SIGNAL, bytes([signal.SIGTSTP, 0]))
+        assert visit.read_frame() == (F_SIGNAL, bytes([signal.SIGTSTP, 1]))
         status = wait_status(shim)
         assert os.WIFSTOPPED(status) and os.WSTOPSIG(status) == number
         assert visit.is_quiet()
         shim.send_signal(signal.SIGCONT)
         assert os.WIFCONTINUED(wait_status(shim))
-        assert visit.read_frame() == (F_SIGNAL, bytes([signal.SIGCONT, 0]))
+        assert visit.read_frame() == (F_SIGNAL, bytes([signal.SIGCONT, 1]))
         assert visit.is_quiet()
     visit.exit(9)
     assert finish(shim)[0] == 9
@@ -167,11 +167,11 @@ def test_stop_and_continue(door, shims, number):
 def test_stopped_time_does_not_count(door, shims):
     shim, visit = running(door, shims, preexec_fn=in_a_group_of_its_own, hasty=True)
     shim.send_signal(signal.SIGTSTP)
-    assert visit.read_signal() == (signal.SIGTSTP, 0)
+    assert visit.read_signal() == (signal.SIGTSTP, 1)
     assert os.WIFSTOPPED(wait_status(shim))
     time.sleep(2.5)
     shim.send_signal(signal.SIGCONT)
-    assert visit.read_signal() == (signal.SIGCONT, 0)
+    assert visit.read_signal() == (signal.SIGCONT, 1)
     time.sleep(0.5)
     visit.exit(9)
     assert finish(shim)[0] == 9
@@ -180,7 +180,7 @@ def test_stopped_time_does_not_count(door, shims):
 def test_a_door_that_goes_on_while_the_shim_is_stopped(door, shims):
     shim, visit = running(door, shims, preexec_fn=in_a_group_of_its_own)
     shim.send_signal(signal.SIGTSTP)
-    assert visit.read_signal() == (signal.SIGTSTP, 0)
+    assert visit.read_signal() == (signal.SIGTSTP, 1)
     assert os.WIFSTOPPED(wait_status(shim))
     visit.exit(9)
     visit.socket.shutdown(1)
@@ -191,6 +191,7 @@ def test_a_door_that_goes_on_while_the_shim_is_stopped(door, shims):
 
 @pytest.mark.parametrize("ack", [None, PENDING])
 def test_stop_while_waiting(door, shims, ack):
+    """The door hears of it: what starts meanwhile is stopped as well."""
     shim = shims.start("git", preexec_fn=in_a_group_of_its_own)
     visit = door.request()
     if ack:
@@ -198,10 +199,76 @@ def test_stop_while_waiting(door, shims, ack):
     wait_until(lambda: is_waiting(shim))
     shim.send_signal(signal.SIGTSTP)
     assert os.WIFSTOPPED(wait_status(shim))
-    shim.send_signal(signal.SIGCONT)
-    assert visit.is_quiet()  # the door need not know
+    assert visit.read_signal() == (signal.SIGTSTP, 1)
     visit.ack(ALLOWED)
     assert visit.is_quiet()
+    shim.send_signal(signal.SIGCONT)
+    assert visit.read_signal() == (signal.SIGCONT, 1)
+    assert visit.is_quiet()
+    visit.exit(9)
+    assert finish(shim)[0] == 9
+
+
+def test_stop_while_sending(door, shims):
+    """No frame may stand in the middle of the request."""
+    shim = shims.start("git", *["x" * 100_000] * 15, preexec_fn=in_a_group_of_its_own)
+    visit = door.accept()
+    wait_until(lambda: is_waiting(shim))  # for room
+    shim.send_signal(signal.SIGTSTP)
+    assert os.WIFSTOPPED(wait_status(shim))
+    shim.send_signal(signal.SIGCONT)
+    visit.read_request().ack(ALLOWED)
+    assert visit.is_quiet()
+    visit.exit(9)
+    assert finish(shim)[0] == 9
+
+
+def assert_goes_on(shim, visit):
+    """Neither the shim is stopped nor, as far as the door has heard, the command."""
+    shim.send_signal(signal.SIGWINCH)  # the highest number, so the last of all that is pending
+    last, seen = None, None
+    while seen != signal.SIGWINCH:
+        last, seen = seen, visit.read_signal()[0]
+    assert last in (None, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU])
+@pytest.mark.parametrize("ack", [None, ALLOWED])
+def test_a_continuation_is_never_lost(door, shims, number, ack):
+    """At whatever moment of the stop it comes: before it, while the door is told, after it."""
+    shim = shims.start("git", preexec_fn=in_a_group_of_its_own)
+    visit = door.request()
+    if ack is not None:
+        visit.ack(ack)
+    wait_until(lambda: is_waiting(shim))
+    for i in range(50):
+        shim.send_signal(number)
+        if i % 3 == 1:
+            time.sleep(i / 1000)
+        elif i % 3 == 2 and visit.is_quiet(0):
+            visit.read_signal()  # the stop; the shim is about to stop itself
+        shim.send_signal(signal.SIGCONT)
+        if ack is not None:
+            assert_goes_on(shim, visit)
+    if ack is None:
+        visit.ack(ALLOWED)
+        assert_goes_on(shim, visit)
+    visit.exit(9)
+    assert finish(shim)[0] == 9
+
+
+def test_continued_though_that_is_blocked(door, shims):
+    """SIGCONT continues even who blocks or ignores it (signal(7)), so the command goes on too."""
+    def arrange():
+        os.setpgid(0, 0)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCONT])
+
+    shim, visit = running(door, shims, preexec_fn=arrange)
+    shim.send_signal(signal.SIGTSTP)
+    assert visit.read_signal() == (signal.SIGTSTP, 1)
+    assert os.WIFSTOPPED(wait_status(shim))
+    shim.send_signal(signal.SIGCONT)
+    assert visit.read_signal() == (signal.SIGCONT, 1)
     visit.exit(9)
     assert finish(shim)[0] == 9
 
@@ -210,18 +277,57 @@ def test_no_stop_where_nobody_could_continue(door, shims):
     """An orphaned process group (a session of its own, as under `docker exec`)."""
     shim, visit = running(door, shims, start_new_session=True)
     shim.send_signal(signal.SIGTSTP)
-    assert visit.read_signal() == (signal.SIGTSTP, 0)
-    assert visit.read_signal() == (signal.SIGCONT, 0)
+    assert visit.read_signal() == (signal.SIGTSTP, 1)
+    assert visit.read_signal() == (signal.SIGCONT, 1)
     assert state_of(shim.pid) != "T"
     visit.exit(9)
     assert finish(shim)[0] == 9
 
 
-def test_stop_that_is_ignored(door, shims):
-    shim, visit = running(door, shims, preexec_fn=lambda: signal.signal(signal.SIGTSTP,
-                                                                       signal.SIG_IGN))
+def with_signal(number, disposition):
+    def arrange():
+        os.setpgid(0, 0)
+        signal.signal(number, disposition)
+    return arrange
+
+
+@pytest.mark.parametrize("number", [signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU])
+def test_stop_that_is_ignored(door, shims, number):
+    shim = shims.start("git", preexec_fn=with_signal(number, signal.SIG_IGN))
+    visit = door.request()
+    wait_until(lambda: is_waiting(shim))
+    shim.send_signal(number)
+    visit.ack(ALLOWED)
+    shim.send_signal(number)
+    shim.send_signal(signal.SIGWINCH)
+    assert visit.read_signal() == (signal.SIGWINCH, 0)
+    assert state_of(shim.pid) != "T"
+    visit.exit(9)
+    assert finish(shim)[0] == 9
+
+
+def test_another_stop_than_the_ignored_one(door, shims):
+    shim, visit = running(door, shims, preexec_fn=with_signal(signal.SIGTSTP, signal.SIG_IGN))
     shim.send_signal(signal.SIGTSTP)
-    assert visit.is_quiet()
+    shim.send_signal(signal.SIGTTIN)
+    assert visit.read_signal() == (signal.SIGTSTP, 1)
+    status = wait_status(shim)
+    assert os.WIFSTOPPED(status) and os.WSTOPSIG(status) == signal.SIGTTIN
+    shim.send_signal(signal.SIGCONT)
+    assert visit.read_signal() == (signal.SIGCONT, 1)
+    visit.exit(9)
+    assert finish(shim)[0] == 9
+
+
+def test_stop_that_is_blocked(door, shims):
+    def arrange():
+        os.setpgid(0, 0)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTSTP])
+
+    shim, visit = running(door, shims, preexec_fn=arrange)
+    shim.send_signal(signal.SIGTSTP)
+    shim.send_signal(signal.SIGWINCH)
+    assert visit.read_signal() == (signal.SIGWINCH, 0)
     assert state_of(shim.pid) != "T"
     visit.exit(9)
     assert finish(shim)[0] == 9
