@@ -55,6 +55,40 @@ static void put_verdict(Buffer *out, const PolicyVerdict *verdict)
     buffer_puts(out, "\n");
 }
 
+static void put_list(Buffer *out, const char *before, const char *const *items, size_t n_items)
+{
+    for (size_t i = 0; i < n_items; i++)
+        buffer_printf(out, "%s%s", i == 0 ? before : i + 1 == n_items ? " or " : ", ", items[i]);
+}
+
+/* How it asks, where that is not the plain way. */
+static void put_ask(Buffer *out, const PolicyVerdict *verdict)
+{
+    const PolicyAsk *ask = verdict->ask;
+    char text[CLOCK_TEXT_MAX];
+
+    if (verdict->action == POLICY_ASK) {
+        buffer_printf(out, "needs:   %u approval%s", ask->approvals,
+                      ask->approvals == 1 ? "" : "s");
+        put_list(out, ", by ", ask->approvers, ask->n_approvers);
+        put_list(out, ask->n_approvers > 0 ? ", sent by " : ", by ", ask->channels,
+                 ask->n_channels);
+        buffer_puts(out, ask->quiet ? "; quiet: shown in a digest, nobody is paged\n" : "\n");
+        buffer_puts(out, "grants:  of this very command");
+        if (ask->grant & POLICY_GRANT_SUBCOMMAND)
+            buffer_puts(out, ", or of its subcommand and options as they are with other operands");
+        else if (ask->grant)
+            buffer_puts(out, ", or of its options as they are with other operands");
+        if (ask->grant & POLICY_GRANT_PATHS_CWD)
+            buffer_puts(out, " that are files beneath the working directory");
+        buffer_puts(out, "\n");
+    }
+    if (ask->rate_most > 0 && verdict->action != POLICY_DENY)
+        buffer_printf(out, "rate:    above %u in %s: %s\n", ask->rate_most,
+                      clock_format_duration(ask->rate_ms, text),
+                      ask->rate_then == POLICY_ASK ? "asked" : "denied");
+}
+
 /* The rules before the one that decided, each with the first condition that did not hold. */
 static void put_earlier(Buffer *out, const Policy *policy, Judging *judging, size_t end)
 {
@@ -89,6 +123,7 @@ void policy_explain(const Policy *policy, const PolicyQuery *query, Buffer *out)
     size_t found = judge_with(policy, &judging, index_find, &verdict);
     put_command(out, query);
     put_verdict(out, &verdict);
+    put_ask(out, &verdict);
     if (!judge_cwd_allowed(policy, &judging)) {
         buffer_puts(out, "rules:   not asked; the working directory comes first\n");
     } else {

@@ -41,13 +41,27 @@ static void put_fixed(Shape *shape, size_t at)
     shape->after_operand = false;
 }
 
+/* Whether a path names something by going down: at least one component that is not ".", none that
+ * is "..". The working directory itself is not beneath itself. */
+static bool goes_down(const char *path)
+{
+    bool down = false;
+
+    for (size_t size; *path; path += size + (path[size] == '/')) {
+        size = strcspn(path, "/");
+        if (size == 2 && path[0] == '.' && path[1] == '.')
+            return false;
+        down |= size > 0 && !(size == 1 && path[0] == '.');
+    }
+    return down;
+}
+
 /* Whether the text can only be read as the path of a file, by whatever tool: no option, no standard
  * input, no list of arguments ("@file"), no pathspec magic (":/"), no address ("host:x", "x://y")
  * and no setting ("of=x"), although files may have such names. */
 static bool is_plain_path(const char *text)
 {
-    return text[0] != '\0' && text[0] != '-' && text[0] != '@' && text[0] != '+' &&
-           text[0] != '~' && !strpbrk(text, ":=*?[\\");
+    return !strchr("-@+~", text[0]) && !strpbrk(text, ":=*?[\\") && goes_down(text);
 }
 
 static void put_operand(Shape *shape, size_t at)

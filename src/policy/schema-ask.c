@@ -141,14 +141,14 @@ static void check_grant_after(Loader *loader, const Rule *rule, const Tool *tool
 {
     const Widening least =
         rule->ask->ask.grant & POLICY_GRANT_PATHS_CWD ? WIDENING_PATHS : WIDENING_OPERANDS;
-    const Subcommand *called = tool_subcommand(tool, after->words[0], strlen(after->words[0]));
     size_t words = 1;
+    const Subcommand *called = tool_subcommand_at(tool, after->words, after->n_words, 0, &words);
+    char text[128];
 
-    if (after->n_words > 1)
-        called = tool_subcommand_at(tool, after->words, after->n_words, 0, &words);
+    (void)snprintf(text, sizeof text, "%s%s%s", after->words[0], after->n_words > 1 ? " " : "",
+                   after->n_words > 1 ? after->words[1] : "");
     if (!called || called->widening < least)
-        loader_report_at(loader, rule->ask->grant_line, rule->ask->grant_column, true,
-                         after->words[0],
+        loader_report_at(loader, rule->ask->grant_line, rule->ask->grant_column, true, text,
                          least == WIDENING_PATHS && called && called->widening > WIDENING_NONE
                              ? "operands of this subcommand are no files: with \"paths: cwd\" its "
                                "grants cover exactly what was approved"

@@ -31,6 +31,32 @@ static inline Policy *policy_of(const char *text)
     return policy;
 }
 
+/* Loads a wrong text and looks for one complaint at a place. */
+static inline void assert_problem(const char *text, unsigned line, unsigned column,
+                                  const char *message)
+{
+    PolicyProblems problems = {0};
+    Policy *policy = NULL;
+    int rc = policy_load_text("test.yaml", text, strlen(text), &policy, &problems);
+    bool found = false;
+
+    for (size_t i = 0; i < problems.n_items; i++) {
+        const PolicyProblem *problem = &problems.items[i];
+        found |= problem->line == line && problem->column == column &&
+                 strstr(problem->message, message) != NULL;
+        assert_string_equal(problem->file, "test.yaml");
+    }
+    if (!found) {
+        print_error("not found: %u:%u: %s\n", line, column, message);
+        policy_problems_print(&problems, stderr);
+    }
+    assert_true(found);
+    assert_int_equal(rc, problems.n_errors > 0);
+    assert_true((policy != NULL) == (rc == 0));
+    policy_problems_done(&problems);
+    (void)policy_free(policy);
+}
+
 #define TEST_WORDS_MAX 64
 
 /* A command line in shell-like words, as in the examples of a rule. */
