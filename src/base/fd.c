@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 int fd_close(int fd)
 {
@@ -41,6 +43,12 @@ int fd_set_cloexec(int fd, bool cloexec)
     return 0;
 }
 
+/* close_range(2), which not every C library has. */
+static int close_from_to(unsigned int first, unsigned int last)
+{
+    return syscall(SYS_close_range, first, last, 0) < 0 ? -errno : 0;
+}
+
 int fd_close_all_except(const int *keep, size_t n_keep)
 {
     int sorted[34];
@@ -59,12 +67,13 @@ int fd_close_all_except(const int *keep, size_t n_keep)
     unsigned int next = 3;
     for (size_t i = 0; i < n_sorted; i++) {
         unsigned int kept = (unsigned int)sorted[i];
-        if (kept > next && close_range(next, kept - 1, 0) < 0)
-            return -errno;
+        int result = kept > next ? close_from_to(next, kept - 1) : 0;
+        if (result < 0)
+            return result;
         if (kept >= next)
             next = kept + 1;
     }
-    return close_range(next, ~0U, 0) < 0 ? -errno : 0;
+    return close_from_to(next, ~0U);
 }
 
 int fd_move_above_take(int fd, int minimum)
@@ -144,11 +153,13 @@ ssize_t fd_send(int socket_fd, const void *bytes, size_t size, const int *fds, s
     if (n_fds > 0) {
         memset(&control, 0, sizeof control);
         message.msg_control = &control;
-        message.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+        /* size_t in glibc, socklen_t in POSIX and musl */
+        message.msg_controllen =
+            (__typeof__(message.msg_controllen))CMSG_SPACE(sizeof(int) * n_fds);
         struct cmsghdr *header = CMSG_FIRSTHDR(&message);
         header->cmsg_level = SOL_SOCKET;
         header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
+        header->cmsg_len = (__typeof__(header->cmsg_len))CMSG_LEN(sizeof(int) * n_fds);
         memcpy(CMSG_DATA(header), fds, sizeof(int) * n_fds);
     }
     for (;;) {
@@ -237,4 +248,42 @@ ssize_t fd_receive(int socket_fd, void *bytes, size_t size, FdReceived *ret, int
         return result;
     }
     return got;
+}
+
+ssize_t fd_receive_any(int socket_fd, void *bytes, size_t size, int *fds, size_t *ret_n_fds,
+                       int flags)
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int) * FD_KERNEL_MAX)];
+    } control;
+    struct iovec vector = {.iov_base = bytes, .iov_len = size};
+    struct msghdr message = {.msg_iov = &vector,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    ssize_t got;
+
+    *ret_n_fds = 0;
+    do
+        got = recvmsg(socket_fd, &message, flags | MSG_CMSG_CLOEXEC);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return -errno;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header;
+         header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
+            header->cmsg_len < CMSG_LEN(0))
+            continue;
+        size_t n_fds = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(fds + *ret_n_fds, CMSG_DATA(header), n_fds * sizeof(int));
+        *ret_n_fds += n_fds;
+    }
+    return message.msg_flags & MSG_CTRUNC ? -EMSGSIZE : got;
+}
+
+bool fd_refuse_fds(int socket_fd)
+{
+    const int no = 0;
+    return setsockopt(socket_fd, SOL_SOCKET, SO_PASSRIGHTS, &no, sizeof no) == 0;
 }

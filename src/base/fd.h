@@ -63,9 +63,24 @@ void fd_received_done(FdReceived *received);
 /* One recvmsg(2); returns bytes (0 at end of file) or -errno. `ret` is always initialised. */
 ssize_t fd_receive(int socket_fd, void *bytes, size_t size, FdReceived *ret, int flags);
 
-/* Debian 12's headers lack these (Linux 6.5). */
+/* The most descriptors that the kernel lets one message carry (unix(7), SCM_MAX_FD). */
+#define FD_KERNEL_MAX 253
+
+/* The same from a sender that may mean harm: takes whatever came (`fds` has room for
+ * FD_KERNEL_MAX), so that none is closed on the way, which can block (SO_LINGER). */
+ssize_t fd_receive_any(int socket_fd, void *bytes, size_t size, int *fds, size_t *ret_n_fds,
+                       int flags);
+
+/* Nobody can send descriptors to this socket any more: their sendmsg(2) fails with EPERM. False
+ * where the kernel cannot do that (before Linux 6.16). */
+bool fd_refuse_fds(int socket_fd);
+
+/* Debian 12's headers lack these (Linux 6.5 and 6.16). */
 #ifndef SO_PASSPIDFD
 #define SO_PASSPIDFD 76
+#endif
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
 #endif
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77

@@ -18,6 +18,7 @@
 
 #define HEADER_SIZE 16u
 #define READ_CHUNK (256u * 1024)
+/* What may wait for its frames. */
 #define RECEIVED_FDS_MAX 256u
 
 /* Descriptors that wait in the queue, to be sent with the byte at `offset`. */
@@ -37,7 +38,7 @@ struct Link {
     Buffer in, out;
     uint64_t sent; /* bytes that have left */
     QueuedFds *out_fds, **out_fds_tail;
-    int in_fds[RECEIVED_FDS_MAX];
+    int in_fds[RECEIVED_FDS_MAX + FD_KERNEL_MAX];
     size_t n_in_fds;
     bool paused;
     bool failed;    /* no more I/O: reported or about to be */
@@ -75,6 +76,20 @@ Link *link_free(Link *link)
     }
     release(link);
     return NULL;
+}
+
+size_t link_dismantle(Link *link, int fds[static LINK_FDS_MAX])
+{
+    size_t n_fds = link->n_in_fds;
+
+    _Static_assert(ARRAY_SIZE(link->in_fds) + 1 == LINK_FDS_MAX, "link.h says how many there are");
+    memcpy(fds, link->in_fds, n_fds * sizeof *fds);
+    link->n_in_fds = 0;
+    (void)event_del(link->readable);
+    (void)event_del(link->writable);
+    fds[n_fds++] = TAKE_FD(link->fd);
+    (void)link_free(link);
+    return n_fds;
 }
 
 static void enter(Link *link)
@@ -142,25 +157,21 @@ static int deliver(Link *link)
 /* Reads once. 1: more may wait; 0: nothing now; -errno. */
 static int fill(Link *link)
 {
-    FdReceived received;
-    size_t room = link->in.limit - buffer_size(&link->in);
+    size_t n_fds = 0, room = link->in.limit - buffer_size(&link->in);
     if (room > READ_CHUNK)
         room = READ_CHUNK;
     char *bytes = room > 0 ? buffer_reserve(&link->in, room) : NULL;
     if (!bytes)
         return room > 0 ? -ENOMEM : -EPROTO;
 
-    ssize_t got = fd_receive(link->fd, bytes, room, &received, MSG_DONTWAIT);
+    ssize_t got =
+        fd_receive_any(link->fd, bytes, room, link->in_fds + link->n_in_fds, &n_fds, MSG_DONTWAIT);
+    link->n_in_fds += n_fds;
     if (got < 0)
         return got == -EAGAIN ? 0 : (int)got;
-    if (received.n_fds > 0 &&
-        (link->limits.fds_max == 0 || link->n_in_fds + received.n_fds > RECEIVED_FDS_MAX)) {
-        fd_received_done(&received);
+    if (n_fds > 0 &&
+        (link->limits.fds_max == 0 || n_fds > FD_MESSAGE_MAX || link->n_in_fds > RECEIVED_FDS_MAX))
         return -EPROTO;
-    }
-    for (size_t i = 0; i < received.n_fds; i++)
-        link->in_fds[link->n_in_fds++] = TAKE_FD(received.fds[i]);
-    fd_received_done(&received);
     if (got == 0)
         return -EPIPE;
     buffer_grow(&link->in, (size_t)got);
@@ -248,6 +259,8 @@ int link_new_take(Link **ret, struct event_base *loop, int fd, const LinkLimits 
         .out = BUFFER_EMPTY(limits->queue_max + HEADER_SIZE),
     };
     link->out_fds_tail = &link->out_fds;
+    if (limits->fds_max == 0)
+        (void)fd_refuse_fds(owned); /* where it cannot be, whoever sends some loses the link */
     link->readable = event_new(loop, owned, EV_READ | EV_PERSIST, on_readable, link);
     link->writable = event_new(loop, owned, EV_WRITE, on_writable, link);
     if (!link->readable || !link->writable || event_add(link->readable, NULL) < 0) {

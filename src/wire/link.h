@@ -44,6 +44,11 @@ typedef struct LinkHandlers {
 int link_new_take(Link **ret, struct event_base *loop, int fd, const LinkLimits *limits,
                   const LinkHandlers *handlers, void *userdata);
 Link *link_free(Link *link); /* accepts NULL, returns NULL */
+/* Frees the link, but closes none of its descriptors: its socket, and what was received with frames
+ * that have not been delivered, are the caller's from then on. Returns how many there are. For a
+ * peer that may have sent some whose close blocks. */
+#define LINK_FDS_MAX (256u + FD_KERNEL_MAX + 1)
+size_t link_dismantle(Link *link, int fds[static LINK_FDS_MAX]);
 void link_set_userdata(Link *link, void *userdata);
 
 /* 0, -ENOBUFS when the queue is full, -EPIPE when the peer is gone. */

@@ -3,6 +3,7 @@
  * breaks a limit closes the link.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -136,6 +137,10 @@ static void expect_protocol_error(const void *bytes, size_t size, int fd)
     LinkLimits no_fds = limits;
     no_fds.fds_max = 0;
     assert_int_equal(link_new_take(&b.link, b.loop, pair[0], &no_fds, &handlers, &b), 0);
+    if (fd >= 0) { /* as on a kernel that cannot refuse them (before Linux 6.16) */
+        const int yes = 1;
+        (void)setsockopt(pair[0], SOL_SOCKET, SO_PASSRIGHTS, &yes, sizeof yes);
+    }
     assert_true(fd_send(pair[1], bytes, size, &fd, fd >= 0 ? 1 : 0, 0) > 0);
     event_base_loop(b.loop, EVLOOP_NONBLOCK);
     assert_int_equal(b.closed, -EPROTO);
@@ -155,6 +160,83 @@ static void test_limits_close_the_link(void **state UNUSED)
     expect_protocol_error(promised_fds, sizeof promised_fds, -1);
     expect_protocol_error(not_zero, sizeof not_zero, -1);
     expect_protocol_error(plain, sizeof plain, 1); /* a descriptor where none is allowed */
+}
+
+/* Where the kernel can, descriptors for a link that takes none do not even leave their sender. */
+static void test_descriptors_are_refused_by_the_kernel(void **state UNUSED)
+{
+    const char plain[16] = {0, 0, 0, 0, 1, 0, 0, 0};
+    Peer a, b;
+    int pair[2], one = 1;
+
+    open_pair(&a, &b, &limits);
+    b.link = link_free(b.link);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    bool can = setsockopt(pair[0], SOL_SOCKET, SO_PASSRIGHTS, &one, sizeof one) == 0;
+    LinkLimits no_fds = limits;
+    no_fds.fds_max = 0;
+    assert_int_equal(link_new_take(&b.link, b.loop, pair[0], &no_fds, &handlers, &b), 0);
+    if (can) {
+        assert_int_equal(fd_send(pair[1], plain, sizeof plain, &one, 1, 0), -EPERM);
+        assert_int_equal(fd_send(pair[1], plain, sizeof plain, NULL, 0, 0), sizeof plain);
+        event_base_loop(b.loop, EVLOOP_NONBLOCK);
+        assert_int_equal(b.n_frames, 1);
+        assert_int_equal(b.closed, 0);
+    }
+    close(pair[1]);
+    close_pair(&a, &b);
+}
+
+static int count_fds(void)
+{
+    int n = 0;
+    for (int fd = 0; fd < 1024; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+/* As many descriptors as the kernel lets through, in one message: none is closed by the link. */
+static void send_flood(int socket_fd)
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int) * FD_KERNEL_MAX)];
+    } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int) * FD_KERNEL_MAX),
+                            .cmsg_level = SOL_SOCKET,
+                            .cmsg_type = SCM_RIGHTS}};
+    struct iovec vector = {.iov_base = (char[]){'x'}, .iov_len = 1};
+    struct msghdr message = {.msg_iov = &vector,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = CMSG_SPACE(sizeof(int) * FD_KERNEL_MAX)};
+
+    for (size_t i = 0; i < FD_KERNEL_MAX; i++)
+        memcpy(CMSG_DATA(&control.header) + i * sizeof(int), &socket_fd, sizeof(int));
+    assert_int_equal(sendmsg(socket_fd, &message, 0), 1);
+}
+
+static void test_dismantling(void **state UNUSED)
+{
+    Peer a, b;
+    int pair[2], fds[LINK_FDS_MAX], before;
+
+    open_pair(&a, &b, &limits);
+    b.link = link_free(b.link);
+    before = count_fds();
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(link_new_take(&b.link, b.loop, pair[0], &limits, &handlers, &b), 0);
+    send_flood(pair[1]);
+    event_base_loop(b.loop, EVLOOP_NONBLOCK);
+    assert_int_equal(b.closed, -EPROTO);
+    assert_int_equal(count_fds(), before + 2 + FD_KERNEL_MAX);
+    size_t n_fds = link_dismantle(b.link, fds);
+    b.link = NULL;
+    assert_int_equal(n_fds, FD_KERNEL_MAX + 1);
+    assert_int_equal(fds[n_fds - 1], pair[0]);
+    fd_close_many(fds, n_fds);
+    close(pair[1]);
+    assert_int_equal(count_fds(), before);
+    close_pair(&a, &b);
 }
 
 static void test_end_of_file_is_reported_once(void **state UNUSED)
@@ -209,6 +291,8 @@ int main(void)
         cmocka_unit_test(test_frames_and_descriptors_in_order),
         cmocka_unit_test(test_a_full_queue_is_an_answer),
         cmocka_unit_test(test_limits_close_the_link),
+        cmocka_unit_test(test_descriptors_are_refused_by_the_kernel),
+        cmocka_unit_test(test_dismantling),
         cmocka_unit_test(test_end_of_file_is_reported_once),
         cmocka_unit_test(test_free_inside_a_handler),
         cmocka_unit_test(test_pause_and_resume),
