@@ -92,6 +92,7 @@ static void try_changes(Command *command, const Result *shape, size_t at)
 static void try_lengths(const Command *command, const Result *shape, size_t at)
 {
     const char *const more[] = {"-z", "--zzz", "-", "", "other"};
+    const bool paths = command->widening & POLICY_GRANT_PATHS_CWD;
     Command changed = *command;
 
     memmove(changed.argv + at + 1, changed.argv + at,
@@ -100,10 +101,12 @@ static void try_lengths(const Command *command, const Result *shape, size_t at)
     for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
         changed.argv[at] = more[i];
         /* Beneath the working directory there may be more operands in a row. */
-        if (i < 4 || !(command->widening & POLICY_GRANT_PATHS_CWD))
+        if (i < 4 || !paths)
             require(!is_of_shape(&changed, shape) || command->argc >= WORDS_MAX);
     }
-    if (is_operand(shape, at) && (command->widening & POLICY_GRANT_PATHS_CWD))
+    /* Or fewer: `rm --odd x x y` without its first x is `rm --odd x y`. */
+    bool twice = at + 1 < command->argc && strcmp(command->argv[at], command->argv[at + 1]) == 0;
+    if (paths && (is_operand(shape, at) || twice))
         return;
     changed = *command;
     changed.argc--;
