@@ -1,0 +1,269 @@
+// One question of the queue. Its buttons answer this question and no other: they work only after the
+// command has been in view for a moment, in the place where it is now, while the connection stands.
+
+import { post } from "./api.js";
+import { openDialog, recheckDialogs, SETTLE } from "./dialog.js";
+import { freshId, h, setHidden, setText } from "./dom.js";
+import { commandBoxes, plain, shown } from "./text.js";
+import { day, duration } from "./time.js";
+
+const HURRY = 60000; // ms before the end when the countdown stands out
+
+// What an approval binds and a person read: when it differs, it is another question.
+function identity(data) {
+  const { argv, argv_more: more, jail, container, uid, gid, cwd, exe, exe_digest: exeDigest, script,
+    script_digest: scriptDigest, rule, reason, notes, grant } = data;
+  return JSON.stringify([argv, more, jail, container, uid, gid, cwd, exe, exeDigest, script,
+    scriptDigest, rule, reason, notes, grant]);
+}
+
+function fact(name, ...values) {
+  return h("div", { class: "fact" }, h("dt", {}, name), h("dd", {}, ...values));
+}
+
+function digest(hex) {
+  return hex ? h("code", { class: "digest", title: `BLAKE2b-256 ${hex}` }, `${hex.slice(0, 16)}…`)
+    : null;
+}
+
+export class Entry {
+  #busy = false;
+  #armed = false;
+  #inView = false;
+  #timer = 0;
+  #place = "";
+
+  // `desk`: {role, connected(), decided(entry, verb, answer), refresh()}
+  constructor(data, desk) {
+    this.desk = desk;
+    this.ended = false;
+    this.#build(data);
+    this.update(data);
+  }
+
+  #build(data) {
+    this.id = data.id;
+    this.identity = identity(data);
+    const name = freshId("question");
+    this.countdown = h("span", { class: "countdown" });
+    this.waiters = h("span", { class: "chip", hidden: true });
+    this.votes = h("span", { class: "chip chip-votes", hidden: true });
+    this.boxes = commandBoxes(data.argv, data.argv_more ?? 0);
+    this.command = h("div", { class: "command" }, this.boxes,
+      data.argv_more ? h("p", { class: "display" }, "in short: ", shown(data.display)) : null);
+    this.outcome = h("p", { class: "outcome", role: "status", hidden: true });
+    this.trouble = h("p", { class: "trouble", role: "alert", hidden: true });
+    this.why = h("p", { class: "why", id: freshId("why"), hidden: true });
+    this.actions = this.desk.role === "viewer" ? null : this.#buttons(data);
+    this.element = h("article", {
+      class: "entry", tabindex: "0", "data-id": data.id, "aria-labelledby": name,
+    },
+    h("header", { class: "entry-head" },
+      h("h3", { id: name }, h("code", { class: "id" }, data.id),
+        h("span", { class: "hidden-words" }, `: ${plain(data.display ?? data.command)}`)),
+      h("span", { class: "where" }, "jail ", h("b", {}, shown(data.jail)),
+        ` · uid ${data.uid}`, data.container ? [" · container ", shown(data.container)] : null),
+      this.votes, this.waiters, this.countdown),
+    this.command,
+    h("p", { class: "rule" }, h("span", { class: "rule-name" }, shown(data.rule || "no rule")),
+      data.reason ? [h("span", { class: "rule-colon" }, ": "), shown(data.reason)] : null),
+    this.#notes(data),
+    h("dl", { class: "facts" },
+      fact("in", shown(data.cwd)),
+      fact("runs", shown(data.exe), " ", digest(data.exe_digest)),
+      data.script ? fact("script", shown(data.script), " ", digest(data.script_digest)) : null,
+      fact("asked", h("time", { datetime: data.asked_at }, day(data.asked_at)),
+        `, pid ${data.pid}, gid ${data.gid}`)),
+    this.outcome, this.trouble, this.actions, this.why);
+  }
+
+  #notes(data) {
+    const notes = Array.isArray(data.notes) ? data.notes : [];
+    if (notes.length === 0) return null;
+    return h("ul", { class: "notes", "aria-label": "what an approval does not bind" },
+      ...notes.map((note) => h("li", {}, shown(note))));
+  }
+
+  #buttons(data) {
+    const button = (label, kind, action, key) => h("button", {
+      type: "button", class: kind, "aria-disabled": "true", "aria-describedby": this.why.id,
+      "aria-keyshortcuts": key, "data-action": kind, onclick: action,
+    }, label);
+    const grant = data.grant ?? {};
+    this.approve = button("Approve", "approve", () => this.approveOnce(), "a");
+    this.remember = button("Approve and remember…", "remember", () => this.openRemember(), "r");
+    this.deny = button("Deny…", "deny", () => this.openDeny(), "d");
+    this.grantable = Boolean(grant.exact || grant.widened);
+    return h("div", { class: "actions" }, this.approve, this.remember, this.deny,
+      this.grantable || !grant.why_not ? null
+        : h("span", { class: "why-no-grant" }, "cannot be remembered: ", shown(grant.why_not)));
+  }
+
+  // What changes while a question waits. False: this is not what was shown under this id.
+  update(data) {
+    if (identity(data) !== this.identity) return false;
+    this.data = data;
+    this.expires = performance.now() + Number(data.expires_in_ms ?? 0);
+    const waiters = Number(data.waiters ?? 1);
+    setText(this.waiters, waiters === 0 ? "nobody waits" : `×${waiters} waiting`);
+    setHidden(this.waiters, waiters === 1);
+    const needed = Number(data.needed ?? 1);
+    const by = Array.isArray(data.approved_by) ? data.approved_by : [];
+    setText(this.votes, `${by.length} of ${needed} approvals`
+      + (by.length ? ` (${by.map((name) => plain(name, 40)).join(", ")})` : ""));
+    setHidden(this.votes, needed <= 1);
+    this.tick();
+    this.refresh();
+    return true;
+  }
+
+  tick() {
+    if (this.ended) return;
+    const left = this.expires - performance.now();
+    setText(this.countdown, left > 0 ? `expires in ${duration(left)}` : "expires now");
+    this.countdown.classList.toggle("hurry", left < HURRY);
+  }
+
+  // Why this person cannot answer, in words, or null.
+  whyNot() {
+    if (this.ended) return "This question does not wait any more.";
+    if (!this.desk.connected()) return "Not connected: what you see may be old.";
+    if (this.data.may_decide === false) return this.data.why_not || "You may not decide this.";
+    return null;
+  }
+
+  ready() {
+    return this.whyNot() === null && this.#armed && !this.#busy;
+  }
+
+  refresh() {
+    if (!this.actions) return;
+    const forbidden = !this.ended && this.data.may_decide === false;
+    for (const button of [this.approve, this.remember, this.deny]) {
+      button.disabled = forbidden || this.ended || (button === this.remember && !this.grantable);
+      button.setAttribute("aria-disabled", String(button.disabled || !this.ready()));
+    }
+    this.why.replaceChildren(...(forbidden ? [shown(this.data.why_not || "you may not decide this")]
+      : []));
+    setHidden(this.why, !forbidden);
+    recheckDialogs();
+  }
+
+  // The command has come into view, or left it.
+  see(inView) {
+    this.#inView = inView;
+    if (inView && !this.#armed) this.#settle();
+    if (!inView) clearTimeout(this.#timer);
+  }
+
+  #settle() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#armed = this.#inView;
+      this.refresh();
+    }, SETTLE);
+  }
+
+  // Called after anything that may have moved entries: one that moved is not where the pointer
+  // was aimed at, and must be looked at again.
+  checkPlace() {
+    const box = (this.actions ?? this.element).getBoundingClientRect();
+    const place = `${Math.round(box.left + window.scrollX)},${Math.round(box.top + window.scrollY)}`;
+    if (place === this.#place) return;
+    this.#place = place;
+    this.#armed = false;
+    this.refresh();
+    if (this.#inView) this.#settle();
+  }
+
+  end(words, kind) {
+    if (this.ended) return;
+    this.ended = true;
+    this.endedAt = performance.now();
+    if (this.element.contains(document.activeElement)) this.element.focus({ preventScroll: true });
+    this.element.classList.add("entry-ended", `entry-${kind}`);
+    this.outcome.replaceChildren(words);
+    setHidden(this.outcome, false);
+    setText(this.countdown, "");
+    setHidden(this.trouble, true);
+    if (this.actions) setHidden(this.actions, true);
+    setHidden(this.why, true);
+    this.refresh();
+  }
+
+  async #decide(verb, body) {
+    this.#busy = true;
+    setHidden(this.trouble, true);
+    this.refresh();
+    try {
+      const answer = await post(`/api/queue/${encodeURIComponent(this.id)}/${verb}`, body);
+      this.desk.decided(this, verb, answer);
+      return answer;
+    } catch (error) {
+      this.desk.refresh();
+      throw error;
+    } finally {
+      this.#busy = false;
+      this.refresh();
+    }
+  }
+
+  async approveOnce() {
+    if (!this.ready()) return;
+    this.element.focus({ preventScroll: true });
+    try {
+      await this.#decide("approve", {});
+    } catch (error) {
+      setText(this.trouble, `Not approved: ${error.message}.`);
+      setHidden(this.trouble, false);
+    }
+  }
+
+  openDeny() {
+    if (!this.ready()) return;
+    const reason = h("input", {
+      id: freshId("reason"), type: "text", maxlength: "500", autocomplete: "off", autofocus: true,
+    });
+    openDialog({
+      title: `Deny ${this.id}?`,
+      content: [commandBoxes(this.data.argv, this.data.argv_more ?? 0, "cut"),
+        h("label", { for: reason.id }, "Reason, told to the agent (may be empty)"), reason],
+      confirm: "Deny",
+      danger: true,
+      possible: () => this.whyNot(),
+      run: () => this.#decide("deny", reason.value.trim() ? { reason: reason.value.trim() } : {}),
+    });
+  }
+
+  openRemember() {
+    if (!this.ready() || !this.grantable) return;
+    const grant = this.data.grant;
+    const form = { what: freshId("what"), time: freshId("time") };
+    const radio = (group, value, checked, disabled, ...words) => h("label", { class: "choice" },
+      h("input", { type: "radio", name: group, value, checked, disabled }), h("span", {}, ...words));
+    const what = h("fieldset", {}, h("legend", {}, "What will run without being asked again"),
+      grant.exact ? radio(form.what, "exact", true, false, h("b", {}, "Exactly this: "),
+        shown(grant.exact, { fold: "never" })) : null,
+      grant.widened ? radio(form.what, "widened", !grant.exact, false, h("b", {}, "Wider: "),
+        shown(grant.widened, { fold: "never" })) : null);
+    const time = h("fieldset", {}, h("legend", {}, "For how long"),
+      radio(form.time, "900000", true, false, "15 minutes"),
+      radio(form.time, "3600000", false, false, "1 hour"),
+      radio(form.time, "session", false, !grant.session, "until the agent's session ends",
+        grant.session ? "" : " (its session is not known)"));
+    const chosen = (group, name) => group.querySelector(`input[name="${name}"]:checked`)?.value;
+    openDialog({
+      title: `Approve ${this.id} and remember?`,
+      content: [commandBoxes(this.data.argv, this.data.argv_more ?? 0, "cut"), what, time,
+        h("p", { class: "hint" }, "You can revoke it at any time, under Grants.")],
+      confirm: "Approve and remember",
+      possible: () => this.whyNot(),
+      run: () => {
+        const until = chosen(time, form.time);
+        const body = until === "session" ? { session: true } : { for_ms: Number(until) };
+        if (chosen(what, form.what) === "widened") body.widened = true;
+        return this.#decide("approve", body);
+      },
+    });
+  }
+}
