@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <getopt.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -18,17 +19,32 @@ typedef enum CliExit {
 
 /* Global options, from the command line or the environment. */
 typedef struct Cli {
-    const char *api;   /* "unix:PATH" or an http(s) URL */
-    const char *token; /* bearer, or NULL */
+    const char *api;     /* "unix:PATH" or an http(s) URL */
+    char *token;         /* owned: bearer, or NULL */
+    const char *ca_file; /* certificates that https trusts instead of the system's, or NULL */
     bool json;
 } Cli;
+
+/* Takes over a global option; getopt_long(3) has its name. 0, or an exit code after saying why. */
+int cli_set_global(Cli *cli, const char *name, char *value);
+/* What main() and every verb understand. */
+#define CLI_GLOBALS 5u
+extern const struct option cli_globals[CLI_GLOBALS];
+void cli_done(Cli *cli);
 
 /* argv[0] is the verb. */
 int status_main(Cli *cli, int argc, char **argv);
 int queue_main(Cli *cli, int argc, char **argv);
+int watch_main(Cli *cli, int argc, char **argv);
 int decide_main(Cli *cli, int argc, char **argv); /* approve, deny */
-int kill_main(Cli *cli, int argc, char **argv);   /* kill, resume */
+int grants_main(Cli *cli, int argc, char **argv); /* grants, revoke */
+int history_main(Cli *cli, int argc, char **argv);
+int kill_main(Cli *cli, int argc, char **argv); /* kill, resume */
+int jails_main(Cli *cli, int argc, char **argv);
 int policy_main(Cli *cli, int argc, char **argv);
+int audit_main(Cli *cli, int argc, char **argv);
+int token_main(Cli *cli, int argc, char **argv);
+int user_main(Cli *cli, int argc, char **argv);
 int doctor_main(Cli *cli, int argc, char **argv);
 
 /* "clawrden-cli: message" on stderr; control characters in it are escaped. */
@@ -70,3 +86,17 @@ static inline int cli_parse_exit(int result)
 /* Names a mistake in the operands and where help is. Returns CLI_USAGE. */
 int cli_usage_error(const CliSyntax *syntax, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* A word that a verb (or clawrden-cli itself) is followed by, and what does it. */
+typedef struct CliVerb {
+    const char *name;
+    int (*run)(Cli *cli, int argc, char **argv);
+} CliVerb;
+
+/* The verb of that name; NULL: there is none. Tables end with an empty entry. */
+const CliVerb *cli_find_verb(const CliVerb *verbs, const char *name);
+/* The verb's name that `name` was probably meant to be, or NULL. */
+const char *cli_suggest(const CliVerb *verbs, const char *name);
+/* For a verb with verbs of its own: runs the one that argv[1] names, after --help and --json.
+ * `syntax` stops at its first operand. */
+int cli_run_verb(Cli *cli, const CliSyntax *syntax, const CliVerb *verbs, int argc, char **argv);

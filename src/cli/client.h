@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "base/buffer.h"
 #include "cli/cli.h"
 
 /* Where the warden's api is when nobody says: "unix:PATH" that the caller frees, or NULL. */
@@ -30,3 +31,14 @@ int client_try(const Cli *cli, const char *method, const char *path, const json_
  * exit code is returned. CLI_DONE: `ret` holds a 2xx answer with JSON. */
 int client_call(const Cli *cli, const char *method, const char *path, const json_t *body,
                 ClientAnswer *ret);
+/* Whether the answer is a 2xx with a JSON object. */
+bool client_succeeded(const ClientAnswer *answer);
+/* Prints the refusal that an answer is (with --json also as a document), after which `more` (may be
+ * NULL) says what helps. Returns the exit code. */
+int client_refused(const Cli *cli, const ClientAnswer *answer, const char *more);
+/* The answer's words for humans, in display form, never empty; owned by the caller. */
+char *client_words(const ClientAnswer *answer);
+
+/* "path?name=value…": appends one parameter, percent-encoded (RFC 3986); nothing when the value
+ * is NULL. */
+void client_put_parameter(Buffer *path, const char *name, const char *value);

@@ -2,7 +2,9 @@
  * clawrden-cli: the operator's command line. Global options, then one verb; verbs are the table
  * below, each a file of its own. What is not in the table does not exist.
  */
+#include <errno.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,59 +14,58 @@
 #include "base/cleanup.h"
 #include "cli/cli.h"
 #include "cli/client.h"
-#ifdef CLI_HAS_AUDIT
-#include "cli/audit.h"
-#endif
 
 static const char usage[] =
-    "usage: clawrden-cli [--api URL|unix:PATH] [--token TOKEN] [--json] VERB\n"
+    "usage: clawrden-cli [--api URL|unix:PATH] [--json] VERB\n"
     "\n"
     "  status                      what the warden is doing\n"
+    "  watch                       live view: decide with a key, history scrolls by\n"
     "  queue [ID]                  requests that wait for a decision\n"
-    "  approve ID [--reason TEXT]  let one run\n"
+    "  approve ID [--for 15m|--session] [--widened]\n"
+    "                              let one run, and the like of it for a while\n"
     "  deny ID [--reason TEXT]     refuse one; the agent sees the reason\n"
+    "  grants                      approvals that are remembered\n"
+    "  revoke ID                   end one of them\n"
+    "  history [filters]           what happened, the newest last\n"
     "  kill JAIL | --all           end everything in a jail and refuse new commands\n"
     "  resume JAIL | --all         let a jail's commands run again\n"
+    "  jails [list|get NAME]       the jails and their limits\n"
     "  policy init|check|explain|test|reload\n"
     "                              write, check and try policies\n"
     "  audit verify|show|export    read the audit log\n"
+    "  token create|list|revoke    bearer tokens for programs\n"
+    "  user add|passwd|list|delete people who may log in to the dashboard\n"
     "  doctor                      check this machine and the installation\n"
     "\n"
     "  --api URL|unix:PATH  where the warden listens (CLAWRDEN_API); by default the unix socket\n"
     "                       of the warden that root, or this user, has started\n"
-    "  --token TOKEN        a bearer token (CLAWRDEN_TOKEN: keeps it out of the process list)\n"
+    "  --token-file FILE    a bearer token, in the file's first line (CLAWRDEN_TOKEN: the token\n"
+    "                       itself; --token TOKEN can be seen in the list of processes)\n"
+    "  --ca-file FILE       certificates that https trusts (CLAWRDEN_CA_FILE)\n"
     "  --json               print one JSON document\n"
     "  --version, --help    `clawrden-cli VERB --help` tells more about one\n"
     "\n"
     "Exit status: 0 done, 1 refused or not found, 2 usage, 3 warden unreachable.\n";
 
-typedef struct Verb {
-    const char *name;
-    int (*run)(Cli *cli, int argc, char **argv);
-} Verb;
-
-#ifdef CLI_HAS_AUDIT
-static int run_audit(Cli *cli, int argc, char **argv)
-{
-    return audit_main(argc, argv, cli->json);
-}
-#endif
-
-static const Verb verbs[] = {
-    {"status", status_main}, {"queue", queue_main}, {"approve", decide_main}, {"deny", decide_main},
-    {"kill", kill_main},     {"resume", kill_main}, {"policy", policy_main},
-#ifdef CLI_HAS_AUDIT
-    {"audit", run_audit},
-#endif
-    {"doctor", doctor_main},
+static const CliVerb verbs[] = {
+    {"status", status_main}, {"queue", queue_main},   {"approve", decide_main},
+    {"deny", decide_main},   {"grants", grants_main}, {"revoke", grants_main},
+    {"kill", kill_main},     {"resume", kill_main},   {"policy", policy_main},
+    {"audit", audit_main},   {"doctor", doctor_main}, {0},
 };
 
+/* Names the mistake and what there is. */
 static int mistake(const char *what, const char *which)
 {
-    cli_error("%s%s%s", what, which ? ": " : "", which ? which : "");
+    const char *suggestion = which && which[0] != '-' ? cli_suggest(verbs, which) : NULL;
+
+    if (suggestion)
+        cli_error("%s: %s; did you mean %s?", what, which, suggestion);
+    else
+        cli_error("%s%s%s", what, which ? ": " : "", which ? which : "");
     (void)fputs("verbs:", stderr);
-    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-        (void)fprintf(stderr, " %s", verbs[i].name);
+    for (const CliVerb *verb = verbs; verb->name; verb++)
+        (void)fprintf(stderr, " %s", verb->name);
     (void)fputs("; try clawrden-cli --help\n", stderr);
     return CLI_USAGE;
 }
@@ -73,60 +74,83 @@ static int run(Cli *cli, int argc, char **argv)
 {
     if (argc == 0)
         return mistake("say what to do", NULL);
-    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
-        if (strcmp(verbs[i].name, argv[0]) == 0)
-            return verbs[i].run(cli, argc, argv);
-    }
-    return mistake("unknown verb", argv[0]);
+    const CliVerb *verb = cli_find_verb(verbs, argv[0]);
+    return verb ? verb->run(cli, argc, argv) : mistake("unknown verb", argv[0]);
+}
+
+/* Whoever read our output has seen enough: `… | head`. */
+static bool is_reader_gone(void)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return errno == EPIPE || (poll(&out, 1, 0) == 1 && (out.revents & POLLERR));
 }
 
 /* A document that did not reach its reader was not printed. */
 static int finish(int exit_status)
 {
+    errno = 0;
     if (fflush(stdout) == 0 && !ferror(stdout))
         return exit_status;
-    cli_error("cannot write to stdout: %m");
+    if (is_reader_gone())
+        return exit_status;
+    cli_error("cannot write to stdout%s%s", errno ? ": " : "", errno ? strerror(errno) : "");
     return exit_status == CLI_DONE ? CLI_REFUSED : exit_status;
 }
 
-int main(int argc, char **argv)
+static int set_from_environment(Cli *cli)
 {
-    static const struct option options[] = {
-        {"api", required_argument, NULL, 'a'}, {"token", required_argument, NULL, 't'},
-        {"json", no_argument, NULL, 'j'},      {"version", no_argument, NULL, 'V'},
-        {"help", no_argument, NULL, 'h'},      {0}};
-    Cli cli = {.api = getenv("CLAWRDEN_API"), .token = getenv("CLAWRDEN_TOKEN")};
-    int option;
+    static const struct {
+        const char *variable, *option;
+    } known[] = {{"CLAWRDEN_API", "api"}, {"CLAWRDEN_CA_FILE", "ca-file"}};
 
-    (void)signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+        char *value = getenv(known[i].variable);
+        if (value && value[0])
+            (void)cli_set_global(cli, known[i].option, value);
+    }
+    _cleanup_free_ char *token = getenv("CLAWRDEN_TOKEN") ? strdup(getenv("CLAWRDEN_TOKEN")) : NULL;
+    return token ? cli_set_global(cli, "token", token) : CLI_DONE;
+}
+
+/* Global options and the verb. */
+static int run_line(Cli *cli, int argc, char **argv)
+{
+    struct option options[CLI_GLOBALS + 3] = {0};
+    int option, index;
+
+    memcpy(options, cli_globals, sizeof cli_globals);
+    options[CLI_GLOBALS] = (struct option){"version", no_argument, NULL, 'V'};
+    options[CLI_GLOBALS + 1] = (struct option){"help", no_argument, NULL, 'h'};
     opterr = 0;
-    while ((option = getopt_long(argc, argv, "+:hV", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "+:hV", options, &index)) != -1) {
         switch (option) {
-        case 'a':
-            cli.api = optarg;
+        case 0: {
+            int result = cli_set_global(cli, options[index].name, optarg);
+            if (result != CLI_DONE)
+                return result;
             break;
-        case 't':
-            cli.token = optarg;
-            break;
-        case 'j':
-            cli.json = true;
-            break;
+        }
         case 'V':
             (void)puts("clawrden-cli " CLAWRDEN_VERSION);
-            return finish(CLI_DONE);
+            return CLI_DONE;
         case 'h':
             (void)fputs(usage, stdout);
-            return finish(CLI_DONE);
+            return CLI_DONE;
         default:
             return mistake(option == ':' ? "this option wants a value" : "unknown option",
                            argv[optind - 1]);
         }
     }
+    return run(cli, argc - optind, argv + optind);
+}
 
+int main(int argc, char **argv)
+{
     _cleanup_free_ char *place = client_default_api();
-    if (!cli.api || cli.api[0] == '\0')
-        cli.api = place;
-    if (cli.token && cli.token[0] == '\0')
-        cli.token = NULL;
-    return finish(run(&cli, argc - optind, argv + optind));
+    _cleanup_(cli_done)
+    Cli cli = {.api = place};
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    int result = set_from_environment(&cli);
+    return finish(result == CLI_DONE ? run_line(&cli, argc, argv) : result);
 }

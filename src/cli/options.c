@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 
-#define OPTIONS_MAX 16u
+#define OPTIONS_MAX 24u
 #define MESSAGE_MAX 16384u
 
 /* Each line escaped; the second and later ones are indented, so that no text can pose as another
@@ -86,14 +86,17 @@ static int apply(const CliOption *option, const char *value)
     return 0;
 }
 
-enum { OPTION_HELP = 256, OPTION_JSON, OPTION_FIRST };
+enum { OPTION_HELP = 256, OPTION_GLOBAL, OPTION_FIRST = OPTION_GLOBAL + CLI_GLOBALS };
 
 /* Fills getopt's table. */
 static void list_options(const CliSyntax *syntax, struct option *ret)
 {
     size_t n = 0;
     ret[n++] = (struct option){"help", no_argument, NULL, OPTION_HELP};
-    ret[n++] = (struct option){"json", no_argument, NULL, OPTION_JSON};
+    for (size_t i = 0; i < CLI_GLOBALS; i++) {
+        ret[n] = cli_globals[i];
+        ret[n++].val = OPTION_GLOBAL + (int)i;
+    }
     for (size_t i = 0; syntax->options && syntax->options[i].name && n < OPTIONS_MAX; i++) {
         const CliOption *option = &syntax->options[i];
         ret[n++] = (struct option){option->name, option->flag ? no_argument : required_argument,
@@ -127,8 +130,9 @@ int cli_parse(Cli *cli, const CliSyntax *syntax, int argc, char **argv, int *ret
             (void)fputs(syntax->usage, stdout);
             return 1;
         }
-        if (found == OPTION_JSON) {
-            cli->json = true;
+        if (found >= OPTION_GLOBAL && found < OPTION_FIRST) {
+            if (cli_set_global(cli, cli_globals[found - OPTION_GLOBAL].name, optarg) != CLI_DONE)
+                return -EINVAL;
         } else if (found >= OPTION_FIRST) {
             if (apply(&syntax->options[found - OPTION_FIRST], optarg) < 0) {
                 cli_error("out of memory");

@@ -50,6 +50,15 @@ void show_member(Buffer *out, const json_t *object, const char *name, size_t mos
         text_display(out, bytes, size, most);
 }
 
+void show_words(Buffer *out, const json_t *object, const char *name, size_t most)
+{
+    const json_t *value = json_object_get(object, name);
+    if (json_is_string(value))
+        text_display_again(out, json_string_value(value), json_string_length(value), most);
+    else
+        show_member(out, object, name, most);
+}
+
 void show_argv(Buffer *out, const json_t *argv, size_t most)
 {
     size_t count = json_array_size(argv);
@@ -72,6 +81,21 @@ unsigned long long show_number(const json_t *object, const char *name)
 {
     json_int_t value = json_integer_value(json_object_get(object, name));
     return value > 0 ? (unsigned long long)value : 0;
+}
+
+void show_list(Buffer *out, const json_t *list, size_t most)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        size_t size = 0;
+        _cleanup_free_ char *bytes = show_bytes(json_array_get(list, i), &size);
+        buffer_puts(out, i > 0 ? ", " : "");
+        text_display(out, bytes ? bytes : "?", bytes ? size : 1, most);
+    }
+}
+
+void show_count(Buffer *out, unsigned long long count, const char *what)
+{
+    buffer_printf(out, "%llu %s%s", count, what, count == 1 ? "" : "s");
 }
 
 void show_duration(Buffer *out, unsigned long long milliseconds)

@@ -10,6 +10,8 @@
 
 /* A member's text in display form; "" when it is missing. {"base64":"…"} is decoded. */
 void show_member(Buffer *out, const json_t *object, const char *name, size_t most);
+/* The same for words that the warden has put into display form already. */
+void show_words(Buffer *out, const json_t *object, const char *name, size_t most);
 /* The whole vector with visible boundaries. */
 void show_argv(Buffer *out, const json_t *argv, size_t most);
 /* The bytes of a JSON text (a string or {"base64":"…"}); the caller frees them. NULL when it is
@@ -17,6 +19,10 @@ void show_argv(Buffer *out, const json_t *argv, size_t most);
 char *show_bytes(const json_t *value, size_t *ret_size);
 /* Whole numbers; 0 when missing. */
 unsigned long long show_number(const json_t *object, const char *name);
+/* An array of texts: "a, b, c". */
+void show_list(Buffer *out, const json_t *list, size_t most);
+/* "1 record", "2 records" */
+void show_count(Buffer *out, unsigned long long count, const char *what);
 /* "10m" of milliseconds. */
 void show_duration(Buffer *out, unsigned long long milliseconds);
 /* "1000 (alice)" */

@@ -107,7 +107,7 @@ static void test_tokens_stay_here(void **state UNUSED)
         {"localhost:8080", NULL},
     };
     for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-        Cli cli = {.api = places[i].api, .token = places[i].token};
+        Cli cli = {.api = places[i].api, .token = (char *)places[i].token};
         ClientAnswer answer;
         char *words;
         assert_int_equal(client_try(&cli, "GET", "/", NULL, &answer, &words), CLI_USAGE);
