@@ -106,7 +106,11 @@ int fd_read_file(int directory_fd, const char *path, size_t limit, char **ret_te
     _cleanup_fd_ int fd = openat(directory_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
         return -errno;
+    return fd_read_all(fd, limit, ret_text, ret_size);
+}
 
+int fd_read_all(int fd, size_t limit, char **ret_text, size_t *ret_size)
+{
     size_t capacity = limit < 4096 ? limit + 1 : 4096, size = 0;
     _cleanup_free_ char *text = malloc(capacity + 1);
     if (!text)

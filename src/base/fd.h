@@ -39,6 +39,8 @@ int fd_write_all(int fd, const void *bytes, size_t size);
  * caller frees. -EFBIG above the limit. */
 int fd_read_file(int directory_fd, const char *path, size_t limit, char **ret_text,
                  size_t *ret_size);
+/* The same of an open file, from where it stands. */
+int fd_read_all(int fd, size_t limit, char **ret_text, size_t *ret_size);
 
 /* One sendmsg(2) with descriptors; returns bytes sent or -errno. `flags` gains MSG_NOSIGNAL. */
 ssize_t fd_send(int socket_fd, const void *bytes, size_t size, const int *fds, size_t n_fds,

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "policy/loader.h"
+#include "policy/lint.h"
 
 /* Commands that run other commands, or code, given to them: allowing them without looking at their
  * arguments allows everything. */
@@ -43,12 +43,6 @@ static bool limits_arguments(const Rule *rule)
     return false;
 }
 
-static bool has_conditions(const Rule *rule)
-{
-    return rule->args.n_items || rule->n_argv || rule->cwd.n_items || rule->n_uids ||
-           rule->n_gids || rule->n_jails || rule->n_env;
-}
-
 static void warn(Loader *loader, const Rule *rule, const char *text, const char *message)
 {
     loader_report_at(loader, rule->line, rule->column, true, text, "%s", message);
@@ -77,55 +71,18 @@ static void check_only(Loader *loader, const Rule *rule)
                  "an abbreviated option escapes it");
 }
 
-static bool same_name(const CommandPattern *earlier, const CommandPattern *later)
+/* What the warden of this version would refuse (125) whoever approves it. */
+static bool runs_nowhere(PolicyExecutor executor)
 {
-    if (later->kind == COMMAND_NAME && earlier->kind == COMMAND_NAME_GLOB)
-        return glob_match(earlier->text, earlier->size, later->text, later->size);
-    if (later->kind == COMMAND_PATH && earlier->kind == COMMAND_PATH_GLOB)
-        return glob_match_path(earlier->text, earlier->size, later->text, later->size);
-    return earlier->kind == later->kind && earlier->size == later->size &&
-           memcmp(earlier->text, later->text, later->size) == 0;
+    return executor == POLICY_EXECUTOR_GHOST || executor == POLICY_EXECUTOR_MIRROR;
 }
 
-static bool covers(const Rule *earlier, const Rule *later)
+static void check_executor(Loader *loader, const Rule *rule)
 {
-    for (size_t l = 0; l < later->n_commands; l++) {
-        bool covered = false;
-        for (size_t e = 0; e < earlier->n_commands && !covered; e++)
-            covered = same_name(&earlier->commands[e], &later->commands[l]);
-        if (!covered)
-            return false;
-    }
-    return later->n_commands > 0;
-}
-
-#define COMPARISONS_MAX 2000000
-
-/* Rules behind one without conditions on the same command. An allow by name leaves those files to
- * later rules that the caller can write, so it covers other allows only. */
-static void check_unreachable(Loader *loader)
-{
-    const Policy *policy = loader->policy;
-    size_t comparisons = 0;
-
-    for (size_t e = 0; e < policy->n_rules; e++) {
-        const Rule *earlier = &policy->rules[e];
-        if (has_conditions(earlier))
-            continue;
-        for (size_t l = e + 1; l < policy->n_rules; l++) {
-            const Rule *later = &policy->rules[l];
-            comparisons += earlier->n_commands * later->n_commands;
-            if (comparisons > COMPARISONS_MAX)
-                return;
-            if ((earlier->action == POLICY_ALLOW && later->action != POLICY_ALLOW) ||
-                !covers(earlier, later))
-                continue;
-            loader_report_at(loader, later->line, later->column, true, later->label,
-                             "this rule is never reached: %s (line %u) comes first and takes "
-                             "every call",
-                             earlier->label, earlier->line);
-        }
-    }
+    if (rule->has_executor && rule->action != POLICY_DENY && runs_nowhere(rule->executor))
+        warn(loader, rule, policy_executor_name(rule->executor),
+             "this version of Clawrden runs commands in local only and refuses what this rule "
+             "admits (exit code 125); write executor: local or leave it out");
 }
 
 static void check_names(Loader *loader)
@@ -152,9 +109,14 @@ void lint_check(Loader *loader)
         if (rule->action == POLICY_ALLOW)
             check_allow(loader, rule);
         check_only(loader, rule);
+        check_executor(loader, rule);
     }
-    check_unreachable(loader);
+    lint_dead(loader);
     check_names(loader);
+    if (runs_nowhere(policy->default_executor))
+        problem_add(loader->problems, loader->name, 1, 1, true, "default_executor", 16,
+                    "this version of Clawrden runs commands in local only and refuses what has no "
+                    "executor: local of its own");
     if (policy->default_action == POLICY_ALLOW)
         problem_add(loader->problems, loader->name, 1, 1, true, "default_action: allow", 21,
                     "whatever no rule names is allowed; ask or deny is safer");

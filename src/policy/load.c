@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -209,13 +210,39 @@ int policy_load_text(const char *name, const char *text, size_t size, Policy **r
     return 0;
 }
 
+/* Opens a regular file; what is none (a FIFO would make the reader wait, a device may do anything)
+ * is not even opened. 0, -errno, or 1: it is none. */
+static int open_regular(const char *path, int *ret_fd)
+{
+    struct stat status;
+
+    if (stat(path, &status) < 0)
+        return -errno;
+    if (!S_ISREG(status.st_mode))
+        return 1;
+    _cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &status) < 0)
+        return -errno;
+    if (!S_ISREG(status.st_mode))
+        return 1;
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
 int policy_load_file(const char *path, Policy **ret, PolicyProblems *problems)
 {
     _cleanup_free_ char *text = NULL;
+    _cleanup_fd_ int fd = -EBADF;
     size_t size = 0;
 
     *ret = NULL;
-    int rc = fd_read_file(AT_FDCWD, path, POLICY_FILE_SIZE_MAX, &text, &size);
+    int rc = open_regular(path, &fd);
+    if (rc > 0) {
+        problem_add(problems, path, 0, 0, false, NULL, 0, "this is no regular file");
+        return 1;
+    }
+    if (rc == 0)
+        rc = fd_read_all(fd, POLICY_FILE_SIZE_MAX, &text, &size);
     if (rc == -EFBIG) {
         problem_add(problems, path, 0, 0, false, NULL, 0, "the file is larger than 8 MiB");
         return 1;

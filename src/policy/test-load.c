@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "policy/test-policy.h"
@@ -256,6 +257,30 @@ static void files_are_loaded_and_missed(void **state)
     policy_problems_done(&problems);
 }
 
+/* What is no regular file is refused at once: reading a FIFO would wait for a writer. */
+static void only_regular_files_are_read(void **state)
+{
+    char directory[] = "/tmp/clwd-policy-XXXXXX", fifo[64], link[64];
+    PolicyProblems problems = {0};
+    Policy *policy = NULL;
+    (void)state;
+
+    assert_non_null(mkdtemp(directory));
+    (void)snprintf(fifo, sizeof fifo, "%s/fifo", directory);
+    (void)snprintf(link, sizeof link, "%s/link", directory);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    assert_int_equal(symlink("fifo", link), 0);
+    const char *const paths[] = {fifo, link, directory, "/dev/null", "/dev/zero"};
+    for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+        assert_int_equal(policy_load_file(paths[i], &policy, &problems), 1);
+        assert_null(policy);
+        assert_int_equal(problems.n_errors, i + 1);
+        assert_string_equal(problems.items[i].message, "this is no regular file");
+    }
+    policy_problems_done(&problems);
+    assert_int_equal(unlink(link) | unlink(fifo) | rmdir(directory), 0);
+}
+
 static void examples_are_checked(void **state)
 {
 #define RULE(text) "rules:\n  - {command: rm, action: deny, argv: [-r, -f], " text "}\n"
@@ -288,6 +313,43 @@ static void lint_warns(void **state)
                    "  - {command: b, action: ask, name: x}\n",
                    3, 6, "this name, too");
     assert_problem("allowed_paths: []\n", 1, 1, "everything is denied");
+    assert_problem("default_executor: mirror\n", 1, 1, "in local only");
+    assert_problem("rules:\n  - {command: a, action: ask, executor: ghost}\n", 2, 6,
+                   "in local only");
+    assert_no_problem("rules:\n  - {command: a, action: deny, executor: ghost}\n"
+                      "  - {command: b, action: ask, executor: local}\n");
+}
+
+static void lint_warns_of_dead_rules(void **state)
+{
+    (void)state;
+    assert_problem("rules:\n  - {command: a, action: allow}\n  - {command: a, action: deny}\n", 3,
+                   6, "can only deny those");
+    assert_problem("rules:\n  - {command: 'a*', action: allow}\n"
+                   "  - {command: ab, action: ask, argv: [x]}\n",
+                   3, 6, "can only ask about those");
+    assert_problem("rules:\n  - {command: /bin/a, action: allow}\n"
+                   "  - {command: /bin/a, action: deny}\n",
+                   3, 6, "never reached");
+    assert_problem("rules:\n  - {command: a, action: ask, jail: [default, other]}\n", 2, 6,
+                   "no jail of the policy");
+    assert_problem("jails: {web-1: {}}\nrules:\n  - {command: a, action: ask, jail: 'wep-*'}\n", 3,
+                   6, "no jail of the policy");
+    assert_problem("allowed_paths: /app/*\nrules:\n  - {command: a, action: ask, cwd: /srv/*}\n", 3,
+                   6, "before any rule");
+    assert_problem("allowed_paths: /app\nrules:\n  - {command: a, action: ask, cwd: /app/x}\n", 3,
+                   6, "before any rule");
+    assert_problem("rules:\n  - {command: a, action: ask, env: [X=1, '!X']}\n", 2, 6,
+                   "set and not set");
+    assert_problem("rules:\n  - {command: a, action: ask, argv: {all: [-x], none: [-x]}}\n", 2, 6,
+                   "never applies");
+    assert_problem("rules:\n  - {command: a, action: allow, argv: {any: [-x], only: []}}\n", 2, 6,
+                   "never applies");
+    assert_no_problem("jails: {web-1: {}}\nallowed_paths: [/app/*, '/home/*/w', /srv]\nrules:\n"
+                      "  - {command: a, action: deny, jail: ['web-*', default], cwd: [/app/x, "
+                      "/app, '/*', /home/x/w, '/s*', /srv], env: [X, Y, '!Z'], "
+                      "argv: {all: [-x], none: [-y]}}\n"
+                      "  - {command: a, action: allow, argv: {only: []}}\n");
 }
 
 int main(void)
@@ -303,8 +365,10 @@ int main(void)
         cmocka_unit_test(aliases_and_merges_work),
         cmocka_unit_test(aliases_cannot_explode),
         cmocka_unit_test(files_are_loaded_and_missed),
+        cmocka_unit_test(only_regular_files_are_read),
         cmocka_unit_test(examples_are_checked),
         cmocka_unit_test(lint_warns),
+        cmocka_unit_test(lint_warns_of_dead_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

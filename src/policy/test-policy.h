@@ -57,6 +57,21 @@ static inline void assert_problem(const char *text, unsigned line, unsigned colu
     (void)policy_free(policy);
 }
 
+/* A text without mistakes and without warnings. */
+static inline void assert_no_problem(const char *text)
+{
+    PolicyProblems problems = {0};
+    Policy *policy = NULL;
+    int rc = policy_load_text("test.yaml", text, strlen(text), &policy, &problems);
+
+    if (problems.n_items > 0)
+        policy_problems_print(&problems, stderr);
+    assert_int_equal(rc, 0);
+    assert_int_equal(problems.n_items, 0);
+    policy_problems_done(&problems);
+    (void)policy_free(policy);
+}
+
 #define TEST_WORDS_MAX 64
 
 /* A command line in shell-like words, as in the examples of a rule. */
