@@ -453,6 +453,7 @@ static int take_jail(Door *door, const LinkFrame *frame)
     (void)reader_u32(&reader); /* pending: the warden's */
     uint32_t connections = reader_u32(&reader);
     uint64_t bytes = reader_u64(&reader);
+    (void)reader_u32(&reader); /* commands: the executor's */
     if (!reader_done(&reader))
         return -EPROTO;
     door->connections_max = connections < SLOTS_MAX ? connections : SLOTS_MAX;

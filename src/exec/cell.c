@@ -28,6 +28,8 @@
 #define REFILL_MS 20
 #define ORPHANS_MS 20
 #define CLOSE_MS 2000
+/* A share may have at least this many dying cells beside its living ones. */
+#define DYING_MIN 4u
 
 static void release(Cell *cell)
 {
@@ -39,6 +41,10 @@ static void release(Cell *cell)
     if (cell->next)
         cell->next->link = cell->link;
     block->n_cells--;
+    if (cell->share) {
+        cell->share->n_cells--;
+        cell->share->n_dying -= cell->is_dying;
+    }
     if (event_initialized(&cell->control_event))
         (void)event_del(&cell->control_event);
     if (event_initialized(&cell->child_event))
@@ -155,7 +161,34 @@ static void on_refill(evutil_socket_t fd UNUSED, short what UNUSED, void *userda
     cell_block_refill(userdata);
 }
 
-int cell_take(CellBlock *block, void *userdata, Cell **ret)
+/* Shares. */
+unsigned cell_share_most(const CellBlock *block, const CellShare *share)
+{
+    return share->most < block->cells_max / 2 ? share->most : block->cells_max / 2;
+}
+
+bool cell_share_is_full(const CellBlock *block, const CellShare *share)
+{
+    return share->n_cells - share->n_dying >= cell_share_most(block, share);
+}
+
+bool cell_share_has_room(const CellBlock *block, const CellShare *share)
+{
+    unsigned most = cell_share_most(block, share);
+    unsigned beside = most / 2 < DYING_MIN ? DYING_MIN : most / 2;
+
+    return (block->spare || block->n_cells < block->cells_max) && share->n_cells < most + beside;
+}
+
+static void count_as_dying(Cell *cell)
+{
+    if (cell->share && !cell->is_dying) {
+        cell->is_dying = true;
+        cell->share->n_dying++;
+    }
+}
+
+int cell_take(CellBlock *block, CellShare *share, void *userdata, Cell **ret)
 {
     const struct timeval later = {.tv_usec = REFILL_MS * 1000};
 
@@ -166,25 +199,70 @@ int cell_take(CellBlock *block, void *userdata, Cell **ret)
             return result;
     }
     cell->userdata = userdata;
+    cell->share = share;
+    share->n_cells++;
     (void)event_add(&block->refill_event, &later);
     *ret = cell;
     return 0;
 }
 
+/* One message of an assignment; its descriptors are the caller's and stay open. */
+static int assign(Cell *cell, const RunnerAssignment *assignment, const int *fds, size_t n_fds)
+{
+    ssize_t sent =
+        fd_send(cell->control_fd, assignment, sizeof *assignment, fds, n_fds, MSG_DONTWAIT);
+    return sent < 0 ? (int)sent : 0;
+}
+
+static int say_go(Cell *cell)
+{
+    const uint8_t go = RUNNER_GO;
+    ssize_t sent = fd_send(cell->control_fd, &go, sizeof go, NULL, 0, MSG_DONTWAIT);
+    return sent < 0 ? (int)sent : 0;
+}
+
 int cell_assign_take(Cell *cell, const Identity *caller, int *fds, size_t n_fds)
 {
-    RunnerAssignment assignment = {.type = RUNNER_ASSIGN, .dispose = !caller};
-    const uint8_t go = RUNNER_GO;
+    RunnerAssignment assignment = {.type = RUNNER_ASSIGN, .caller = *caller};
 
-    if (caller)
-        assignment.caller = *caller;
-    ssize_t sent =
-        fd_send(cell->control_fd, &assignment, sizeof assignment, fds, n_fds, MSG_DONTWAIT);
-    /* The runner's socket holds them now, or the runner: ours are not the last (runner.h). */
+    int result = assign(cell, &assignment, fds, n_fds);
+    if (result < 0)
+        return result;
+    /* The runner's socket holds them now, or the runner: ours are not the last (runner.h). A
+     * runner that has not been told so ends, and everything with it. */
     fd_close_many(fds, n_fds);
-    if (sent >= 0)
-        sent = fd_send(cell->control_fd, &go, sizeof go, NULL, 0, MSG_DONTWAIT);
-    return sent < 0 ? (int)sent : 0;
+    if (say_go(cell) < 0)
+        cell_kill(cell);
+    return 0;
+}
+
+int cell_dispose_take(CellBlock *block, CellShare *share, int *fds, size_t n_fds)
+{
+    RunnerAssignment assignment = {.type = RUNNER_ASSIGN, .dispose = true};
+    const uint8_t more = RUNNER_MORE;
+    Cell *cell = NULL;
+
+    int result = cell_take(block, share, NULL, &cell);
+    if (result < 0)
+        return result;
+    count_as_dying(cell);
+    size_t done = n_fds < FD_MESSAGE_MAX ? n_fds : FD_MESSAGE_MAX;
+    result = assign(cell, &assignment, fds, done);
+    while (result == 0 && done < n_fds) {
+        size_t part = n_fds - done < FD_MESSAGE_MAX ? n_fds - done : FD_MESSAGE_MAX;
+        ssize_t sent =
+            fd_send(cell->control_fd, &more, sizeof more, fds + done, part, MSG_DONTWAIT);
+        result = sent < 0 ? (int)sent : 0;
+        done += part;
+    }
+    if (result < 0) {
+        cell_kill(cell);
+        return result;
+    }
+    fd_close_many(fds, n_fds);
+    if (say_go(cell) < 0)
+        cell_kill(cell);
+    return 0;
 }
 
 int cell_send(Cell *cell, uint8_t type, const void *payload, size_t size)
@@ -220,6 +298,7 @@ void cell_signal_all(Cell *cell, int signal_number)
 
 void cell_kill(Cell *cell)
 {
+    count_as_dying(cell);
     cell->block->kind->kill(cell);
 }
 

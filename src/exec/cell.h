@@ -30,8 +30,19 @@ typedef struct CellHandlers {
     void (*empty)(Cell *cell, void *userdata);
 } CellHandlers;
 
+/* What one jail may take of a block. It lives, wherever its maker keeps it, until `n_cells` is 0.
+ * No more than half of the block's cells are granted to one share, whatever `most` says; beside
+ * them it may have half as many that are dying. */
+typedef struct CellShare {
+    unsigned most;    /* cells that are not dying */
+    unsigned n_cells; /* all that it has */
+    unsigned n_dying; /* of them: killed, or there only to dispose of descriptors */
+} CellShare;
+
 struct Cell {
     CellBlock *block;
+    CellShare *share; /* NULL: a spare's */
+    bool is_dying;
     void *userdata; /* NULL: a spare, or one that nobody waits for */
     int control_fd; /* to the runner */
     bool has_parted, has_exited;
@@ -88,11 +99,19 @@ CellBlock *cell_block_free(CellBlock *block);
 /* Fork the spare cell now, if there is none: called when nobody waits. */
 void cell_block_refill(CellBlock *block);
 
-/* A cell with a runner that waits for its assignment. 0, -EAGAIN at the limit, -errno. */
-int cell_take(CellBlock *block, void *userdata, Cell **ret);
-/* Hands over the caller's identity and descriptors, which are closed here in any case. With
- * `caller` NULL the runner only disposes of the descriptors and ends. 0 or -errno. */
+/* The share has as many living cells as it may. */
+bool cell_share_is_full(const CellBlock *block, const CellShare *share);
+/* A cell can be had on the share's account, a living one or one that disposes. */
+bool cell_share_has_room(const CellBlock *block, const CellShare *share);
+unsigned cell_share_most(const CellBlock *block, const CellShare *share);
+
+/* A cell with a runner that waits for its assignment. 0, -EAGAIN at the block's limit, -errno. */
+int cell_take(CellBlock *block, CellShare *share, void *userdata, Cell **ret);
+/* Hands over the caller's identity and descriptors. 0: they are closed here, and that was not the
+ * last close. -errno: they are still the caller's to dispose of. */
 int cell_assign_take(Cell *cell, const Identity *caller, int *fds, size_t n_fds);
+/* Closes descriptors, whose close may block, in a process of their own. As cell_assign_take(). */
+int cell_dispose_take(CellBlock *block, CellShare *share, int *fds, size_t n_fds);
 /* 0 or -errno. */
 int cell_send(Cell *cell, uint8_t type, const void *payload, size_t size);
 pid_t cell_pid(Cell *cell);

@@ -2,6 +2,7 @@
  * Inside the executor process: what its files share.
  *
  *   executor.c   set-up, links, permit tables, the end
+ *   doors.c      the doors' links and their jails; getting rid of what they passed
  *   open.c       EXEC_OPEN and VET_PEER: who is there, and may it
  *   requests.c   the table of requests and their life after that
  *   cell*.c      where a request's processes live
@@ -26,8 +27,10 @@ typedef struct ExecutorOptions {
 /* executor_main() with options. */
 int executor_run(const ProcessContext *context, const ExecutorOptions *options);
 
-/* A jail that has this many commands waiting for the warden's word gets no more. */
+/* A door that has this many commands waiting for the warden's word gets no more. */
 #define PREPARED_PER_DOOR_MAX 256u
+/* From EXEC_OPEN until the runner has the request and knows what would run. */
+#define PREPARE_TIME_MAX_MS 10000u
 #define REQUEST_BUCKETS 1024u
 
 typedef enum RequestState {
@@ -40,28 +43,41 @@ typedef enum RequestState {
 } RequestState;
 
 typedef struct Executor Executor;
+typedef struct Jail Jail;
 typedef struct Door Door;
+typedef struct Disposal Disposal;
 
 typedef struct Request {
     Executor *executor;
     uint64_t key;
     RequestState state;
+    Jail *jail;
     Door *door; /* NULL once it has left the prepared states, or the door is gone */
     Cell *cell;
     Identity *caller; /* owned; until EXEC_PREPARED */
     struct event timer;
+    bool in_grace; /* TERM has been sent, KILL follows */
     uint8_t exit_kind, exit_value; /* of the command; SIGKILL until known */
     unsigned left;
     struct Request *next;
 } Request;
 
+/* Outlives its doors as long as anything of it is alive. */
+struct Jail {
+    char *name; /* owned */
+    CellShare share;
+    unsigned n_doors;
+    Jail *next;
+};
+
 struct Door {
     Executor *executor;
     Link *link;
     uint32_t id;
-    char *jail;   /* owned */
+    Jail *jail;
     char *socket; /* owned: path of the jail's listener */
     unsigned n_prepared;
+    bool is_held; /* not read for now (doors.c) */
     Door *next;
 };
 
@@ -70,7 +86,12 @@ struct Executor {
     const ExecutorOptions *options;
     struct event_base *loop;
     Link *control, *warden, *api;
+    CellShare api_share; /* of what vetting the api's clients takes */
+    bool is_api_held;
+    Jail *jails;
     Door *doors;
+    Disposal *disposals; /* what could not be disposed of yet */
+    struct event retry_event;
     CellBlock *block;
     Identity self;
     World world;
@@ -81,6 +102,24 @@ struct Executor {
 
 extern const CellHandlers request_handlers;
 
+/* doors.c */
+/* MESSAGE_JAIL: a new jail, or another limit. 0 or -errno. */
+int jail_take_limits(Executor *executor, const LinkFrame *frame);
+/* Takes `fd`. -EPROTO: nothing has been said about the jail. */
+int door_add_take(Executor *executor, uint32_t id, const char *jail, const char *socket, int fd);
+/* Closes descriptors that may block whoever closes them, in a process that may be blocked; now, or
+ * as soon as there is one. */
+void dispose_take(Executor *executor, CellShare *share, int *fds, size_t n_fds);
+/* The same with all that a link holds; frees the link, returns NULL. */
+Link *dismantle(Executor *executor, CellShare *share, Link *link);
+/* Stops reading a link while the share has no room for another cell. */
+void hold_back(Executor *executor, const CellShare *share, Link *link, bool *is_held);
+void on_retry(evutil_socket_t fd, short what, void *executor);
+/* No more frames of doors and api. */
+void doors_silence(Executor *executor);
+/* Before the process ends: closes nothing that could block. */
+void doors_free(Executor *executor);
+
 /* open.c. The frame's descriptors are taken. */
 void open_request(Door *door, LinkFrame *frame);
 void vet_peer(Executor *executor, LinkFrame *frame);
@@ -90,8 +129,6 @@ Request *request_find(const Executor *executor, uint64_t key);
 /* Starts a request on its way; `fds` are taken and disposed of whatever happens. */
 void request_open_take(Door *door, uint64_t key, const Identity *caller, int *fds, size_t n_fds);
 void request_refuse(Executor *executor, uint64_t key, ExecFailure failure, const char *why);
-/* Closes descriptors that may block whoever closes them, in a process that may be blocked. */
-void request_dispose_take(Executor *executor, int *fds, size_t n_fds);
 /* One of the warden's orders. False when it is not one, or not now: fatal to the sender. */
 bool request_obey(Executor *executor, const LinkFrame *frame);
 /* The door is gone: its prepared requests go too. */

@@ -39,8 +39,10 @@ static const LinkLimits control_limits = {
     .frame_max = 64 * 1024, .queue_max = 64 * 1024, .fds_max = 1};
 static const LinkLimits warden_limits = {
     .frame_max = 1024 * 1024, .queue_max = 16 * 1024 * 1024, .fds_max = 0};
-static const LinkLimits door_limits = {.frame_max = 64, .queue_max = 4096, .fds_max = 2};
 static const LinkLimits api_limits = {.frame_max = 64, .queue_max = 256 * 1024, .fds_max = 1};
+
+/* Clients of the api whose connections are being disposed of. */
+#define VETTED_AT_ONCE_MAX 32u
 
 /* Signals that only the parent's orders may stand for. */
 static const int ignored_signals[] = {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT};
@@ -60,50 +62,6 @@ void executor_lose(Executor *executor, const char *why)
     (void)event_base_loopbreak(executor->loop);
 }
 
-/* Doors. */
-static Door *door_free(Door *door)
-{
-    requests_drop_of(door);
-    (void)link_free(door->link);
-    free(door->jail);
-    free(door->socket);
-    free(door);
-    return NULL;
-}
-
-static void remove_door(Door *door)
-{
-    Door **link = &door->executor->doors;
-    while (*link != door)
-        link = &(*link)->next;
-    *link = door->next;
-    (void)door_free(door);
-}
-
-static void on_door_frame(Link *link UNUSED, LinkFrame *frame, void *userdata)
-{
-    Door *door = userdata;
-    Executor *executor = door->executor;
-
-    if (frame->type == EXEC_OPEN && frame->size == 0 && frame->n_fds == 2 &&
-        MESSAGE_KEY_DOOR(frame->key) == door->id && !request_find(executor, frame->key)) {
-        open_request(door, frame);
-        return;
-    }
-    log_error("the door of jail %s broke its protocol (type %u): its link is closed", door->jail,
-              frame->type);
-    if (frame->n_fds > 0)
-        request_dispose_take(executor, frame->fds, frame->n_fds);
-    remove_door(door);
-}
-
-static void on_door_closed(Link *link UNUSED, int error UNUSED, void *userdata)
-{
-    remove_door(userdata);
-}
-
-static const LinkHandlers door_handlers = {.frame = on_door_frame, .closed = on_door_closed};
-
 /* The warden. */
 static void on_warden_frame(Link *link UNUSED, LinkFrame *frame, void *userdata)
 {
@@ -121,49 +79,36 @@ static void on_warden_closed(Link *link UNUSED, int error UNUSED, void *userdata
 static const LinkHandlers warden_handlers = {.frame = on_warden_frame, .closed = on_warden_closed};
 
 /* The api. */
+static void lose_api(Executor *executor)
+{
+    if (executor->api)
+        executor->api = dismantle(executor, &executor->api_share, executor->api);
+    executor->is_api_held = false;
+}
+
 static void on_api_frame(Link *link, LinkFrame *frame, void *userdata)
 {
     Executor *executor = userdata;
 
     if (frame->type == VET_PEER && frame->size == 0 && frame->n_fds == 1) {
         vet_peer(executor, frame);
+        hold_back(executor, &executor->api_share, link, &executor->is_api_held);
         return;
     }
     log_error("the api broke its protocol (type %u): its link is closed", frame->type);
-    executor->api = link_free(link);
+    dispose_take(executor, &executor->api_share, frame->fds, frame->n_fds);
+    frame->n_fds = 0;
+    lose_api(executor);
 }
 
-static void on_api_closed(Link *link, int error UNUSED, void *userdata)
+static void on_api_closed(Link *link UNUSED, int error UNUSED, void *userdata)
 {
-    Executor *executor = userdata;
-    executor->api = link_free(link);
+    lose_api(userdata);
 }
 
 static const LinkHandlers api_handlers = {.frame = on_api_frame, .closed = on_api_closed};
 
 /* The parent. */
-static int add_door(Executor *executor, uint32_t id, const char *jail, const char *socket, int fd)
-{
-    Door *door = calloc(1, sizeof *door);
-    if (!door) {
-        fd_close(fd);
-        return -ENOMEM;
-    }
-    *door = (Door){.executor = executor, .id = id, .jail = strdup(jail), .socket = strdup(socket)};
-    int result = -ENOMEM;
-    if (door->jail && door->socket)
-        result = link_new_take(&door->link, executor->loop, fd, &door_limits, &door_handlers, door);
-    else
-        fd_close(fd);
-    if (result < 0) {
-        (void)door_free(door);
-        return result;
-    }
-    door->next = executor->doors;
-    executor->doors = door;
-    return 0;
-}
-
 static int add_link(Executor *executor, LinkFrame *frame)
 {
     Reader reader = reader_of(frame->payload, frame->size);
@@ -176,14 +121,14 @@ static int add_link(Executor *executor, LinkFrame *frame)
     int fd = TAKE_FD(frame->fds[0]);
     switch (role) {
     case LINK_ROLE_DOOR:
-        return add_door(executor, id, jail, socket, fd);
+        return door_add_take(executor, id, jail, socket, fd);
     case LINK_ROLE_WARDEN:
         if (!executor->warden)
             return link_new_take(&executor->warden, executor->loop, fd, &warden_limits,
                                  &warden_handlers, executor);
         break;
     case LINK_ROLE_API:
-        executor->api = link_free(executor->api); /* a restarted api */
+        lose_api(executor); /* a restarted api */
         return link_new_take(&executor->api, executor->loop, fd, &api_limits, &api_handlers,
                              executor);
     default:
@@ -208,6 +153,9 @@ static void on_control_frame(Link *link, LinkFrame *frame, void *userdata)
         break;
     case MESSAGE_LINK:
         result = add_link(executor, frame);
+        break;
+    case MESSAGE_JAIL:
+        result = jail_take_limits(executor, frame);
         break;
     default:
         result = -EPROTO;
@@ -313,6 +261,8 @@ static int start(Executor *executor)
     executor->loop = event_base_new();
     if (!executor->loop)
         return -ENOMEM;
+    (void)event_assign(&executor->retry_event, executor->loop, -1, 0, on_retry, executor);
+    executor->api_share.most = VETTED_AT_ONCE_MAX;
     RunnerOrigin origin = {.parent = getpid(),
                            .privileged = executor->context->privileged,
                            .executor = executor->self,
@@ -327,19 +277,17 @@ static int start(Executor *executor)
     return result < 0 ? result : link_send(executor->control, MESSAGE_READY, 0, NULL, 0);
 }
 
+/* First of all ends what runs; nothing that a door can do delays that. */
 static void finish(Executor *executor)
 {
-    while (executor->doors) {
-        Door *door = executor->doors;
-        executor->doors = door->next;
-        (void)door_free(door);
-    }
-    executor->warden = link_free(executor->warden);
-    executor->api = link_free(executor->api);
-    executor->control = link_free(executor->control);
+    if (executor->loop)
+        doors_silence(executor);
     if (executor->block)
         requests_free(executor);
     executor->block = cell_block_free(executor->block);
+    doors_free(executor);
+    executor->warden = link_free(executor->warden);
+    executor->control = link_free(executor->control);
     if (executor->loop)
         event_base_free(executor->loop);
 }

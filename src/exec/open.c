@@ -97,7 +97,7 @@ void open_request(Door *door, LinkFrame *frame)
         request_open_take(door, frame->key, &caller, fds, 2);
         return;
     }
-    request_dispose_take(executor, fds, 2);
+    dispose_take(executor, &door->jail->share, fds, 2);
     if (executor->warden)
         request_refuse(executor, frame->key, EXEC_FAILURE_IDENTITY, why);
 }
@@ -150,7 +150,7 @@ void vet_peer(Executor *executor, LinkFrame *frame)
     Identity client = {.pid = 0, .uids = {(uid_t)-1}, .gids = {(gid_t)-1}};
 
     bool ok = identify(executor, fds[0], &client, why) == 0 && may_operate(executor, &client, why);
-    request_dispose_take(executor, fds, 1);
+    dispose_take(executor, &executor->api_share, fds, 1);
     buffer_put_u8(&payload, ok);
     buffer_put_u32(&payload, (uint32_t)client.pid);
     buffer_put_u32(&payload, client.uids[0]);

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "exec/executor-private.h"
+#include "exec/refusal.h"
 
 /* What a command leaves behind gets this long between TERM and KILL. */
 #define LEFTOVERS_GRACE_MS 5000u
@@ -94,67 +96,118 @@ static void set_timer(Request *request, uint64_t milliseconds)
 
 static void kill_now(Request *request)
 {
+    request->in_grace = false;
     cell_kill(request->cell);
     set_timer(request, KILL_AGAIN_MS);
 }
 
 static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
 {
-    kill_now(userdata);
+    Request *request = userdata;
+
+    if (request->state == REQUEST_PREPARING)
+        fail(request, EXEC_FAILURE_BROKEN,
+             "the command was not ready to be judged within 10 s; nothing was run");
+    else
+        kill_now(request);
 }
 
 static void terminate(Request *request, uint64_t grace_ms)
 {
     cell_signal_all(request->cell, SIGTERM);
     cell_signal_all(request->cell, SIGCONT);
+    request->in_grace = true;
     set_timer(request, grace_ms);
+}
+
+/* The jail has no share left: whoever lingers in it has lingered long enough. */
+static void hurry(const Jail *jail, const Executor *executor)
+{
+    for (size_t i = 0; i < REQUEST_BUCKETS; i++) {
+        for (Request *request = executor->requests[i]; request; request = request->next) {
+            if (request->jail == jail && request->in_grace)
+                kill_now(request);
+        }
+    }
+}
+
+/* False, and the words why: the jail has as much as it may have. */
+static bool may_have_another(const Door *door, char why[static REFUSAL_TEXT_MAX])
+{
+    const CellBlock *block = door->executor->block;
+    const CellShare *share = &door->jail->share;
+
+    if (door->n_prepared >= PREPARED_PER_DOOR_MAX) {
+        (void)snprintf(why, REFUSAL_TEXT_MAX,
+                       "too many commands of this jail are waiting to be judged; nothing was run, "
+                       "try again");
+        return false;
+    }
+    if (cell_share_is_full(block, share))
+        hurry(door->jail, door->executor);
+    if (!cell_share_is_full(block, share))
+        return true;
+    (void)snprintf(
+        why, REFUSAL_TEXT_MAX,
+        "this jail has %u commands running already (its limit \"commands\"); nothing was "
+        "run, try again when one of them has ended",
+        cell_share_most(block, share));
+    return false;
+}
+
+static Request *new_request(Door *door, uint64_t key, const Identity *caller)
+{
+    Executor *executor = door->executor;
+    Request *request = calloc(1, sizeof *request);
+    Identity *copy = malloc(sizeof *copy);
+
+    if (!request || !copy) {
+        free(copy);
+        free(request);
+        return NULL;
+    }
+    *copy = *caller;
+    *request = (Request){.executor = executor,
+                         .key = key,
+                         .caller = copy,
+                         .jail = door->jail,
+                         .door = door,
+                         .exit_kind = 1,
+                         .exit_value = SIGKILL};
+    door->n_prepared++;
+    (void)event_assign(&request->timer, executor->loop, -1, 0, on_timer, request);
+    Request **link = bucket_of(executor, key);
+    request->next = *link;
+    *link = request;
+    return request;
 }
 
 void request_open_take(Door *door, uint64_t key, const Identity *caller, int *fds, size_t n_fds)
 {
     Executor *executor = door->executor;
+    char why[REFUSAL_TEXT_MAX];
 
-    if (door->n_prepared >= PREPARED_PER_DOOR_MAX) {
-        request_dispose_take(executor, fds, n_fds);
-        request_refuse(executor, key, EXEC_FAILURE_BROKEN,
-                       "too many commands of this jail are waiting to be judged");
+    if (!may_have_another(door, why)) {
+        dispose_take(executor, &door->jail->share, fds, n_fds);
+        request_refuse(executor, key, EXEC_FAILURE_BROKEN, why);
         return;
     }
-    Request *request = calloc(1, sizeof *request);
-    Identity *copy = malloc(sizeof *copy);
-    int result = request && copy ? cell_take(executor->block, request, &request->cell) : -ENOMEM;
-    if (result < 0) {
-        fd_close_many(fds, n_fds);
-        free(copy);
-        free(request);
-        request_refuse(executor, key, EXEC_FAILURE_BROKEN,
-                       result == -EAGAIN ? "too many commands are running" : strerror(-result));
+    Request *request = new_request(door, key, caller);
+    int result = -ENOMEM;
+    if (request)
+        result = cell_take(executor->block, &door->jail->share, request, &request->cell);
+    if (result == 0)
+        result = cell_assign_take(request->cell, caller, fds, n_fds);
+    if (result == 0) {
+        set_timer(request, PREPARE_TIME_MAX_MS);
         return;
     }
-    *copy = *caller;
-    request->executor = executor;
-    request->key = key;
-    request->caller = copy;
-    request->door = door;
-    door->n_prepared++;
-    request->exit_kind = 1;
-    request->exit_value = SIGKILL;
-    (void)event_assign(&request->timer, executor->loop, -1, 0, on_timer, request);
-    Request **link = bucket_of(executor, key);
-    request->next = *link;
-    *link = request;
-    result = cell_assign_take(request->cell, caller, fds, n_fds);
-    if (result < 0)
-        fail(request, EXEC_FAILURE_BROKEN, "the runner cannot be reached");
-}
-
-void request_dispose_take(Executor *executor, int *fds, size_t n_fds)
-{
-    Cell *cell = NULL;
-
-    if (cell_take(executor->block, NULL, &cell) == 0)
-        (void)cell_assign_take(cell, NULL, fds, n_fds);
-    fd_close_many(fds, n_fds);
+    dispose_take(executor, &door->jail->share, fds, n_fds);
+    if (request)
+        forget(request);
+    request_refuse(executor, key, EXEC_FAILURE_BROKEN,
+                   result == -EAGAIN ? "too many commands are running; nothing was run, try again"
+                                     : strerror(-result));
 }
 
 /* What runners say. They count as hostile: one word out of place ends them. */
@@ -185,6 +238,7 @@ static bool on_prepared(Request *request, Reader *reader)
         return false;
     prepared_encode(&payload, &prepared);
     request->state = REQUEST_PREPARED;
+    (void)event_del(&request->timer);
     free(request->caller);
     request->caller = NULL;
     tell_warden(request->executor, EXEC_PREPARED, request->key, &payload);

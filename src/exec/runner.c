@@ -82,6 +82,19 @@ static void expect_go(Runner *runner)
         _exit(EXIT_FAILURE);
 }
 
+/* Holds descriptors until the executor has closed its own copies. A process that ends does not
+ * wait for what its sockets have still to send, as close(2) may (SO_LINGER, socket(7)): so none is
+ * closed before. */
+static _Noreturn void dispose(Runner *runner)
+{
+    FdReceived received;
+    uint8_t type = RUNNER_MORE;
+
+    while (type == RUNNER_MORE)
+        (void)next_message(runner, &type, sizeof type, &received);
+    _exit(type == RUNNER_GO ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
 /* Takes the assignment; its descriptors stay open to the end (runner.h). */
 static void be_assigned(Runner *runner)
 {
@@ -92,10 +105,8 @@ static void be_assigned(Runner *runner)
         received.n_fds < 1)
         _exit(EXIT_FAILURE);
     runner->door_fd = received.fds[0];
-    if (runner->assignment.dispose) {
-        expect_go(runner);
-        _exit(EXIT_SUCCESS);
-    }
+    if (runner->assignment.dispose)
+        dispose(runner);
 }
 
 static void become(Runner *runner)

@@ -27,7 +27,8 @@
 #include "exec/identity.h"
 
 enum {
-    RUNNER_ASSIGN = 1, /* RunnerAssignment, 1 or 2 descriptors */
+    RUNNER_ASSIGN = 1, /* RunnerAssignment, 1 to FD_MESSAGE_MAX descriptors */
+    RUNNER_MORE,       /* more of them, to dispose of */
     RUNNER_GO,
     RUNNER_HASH,
     RUNNER_RUN,           /* RunOrder */
@@ -43,7 +44,7 @@ enum {
 
 typedef struct RunnerAssignment {
     uint8_t type; /* RUNNER_ASSIGN */
-    bool dispose; /* only hold the descriptors until GO, then end: the request was refused */
+    bool dispose; /* only hold the descriptors until GO, then end: an end never lingers */
     bool privileged;
     Identity caller;
 } RunnerAssignment;

@@ -36,6 +36,28 @@ static void give_link(Driver *driver, uint8_t role, uint32_t id, int fd)
     (void)close(fd);
 }
 
+void driver_set_commands(Driver *driver, uint32_t commands)
+{
+    Buffer payload = BUFFER_EMPTY(1024);
+
+    buffer_put_string(&payload, "test");
+    buffer_put_u32(&payload, 50);
+    buffer_put_u32(&payload, 200);
+    buffer_put_u64(&payload, 64 << 20);
+    buffer_put_u32(&payload, commands);
+    driver_send(driver->control, MESSAGE_JAIL, 0, payload.bytes, payload.size, NULL, 0);
+    buffer_done(&payload);
+}
+
+void driver_settle(Driver *driver)
+{
+    Frame frame;
+
+    driver_send(driver->control, MESSAGE_PING, 0, NULL, 0, NULL, 0);
+    driver_read(driver->control, &frame);
+    assert_int_equal(frame.type, MESSAGE_PONG);
+}
+
 static int make_listener(const char *path)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
@@ -106,6 +128,7 @@ void driver_start_again(Driver *driver, const ExecutorOptions *options)
     driver_read(driver->control, &frame);
     assert_int_equal(frame.type, MESSAGE_READY);
 
+    driver_set_commands(driver, DRIVER_COMMANDS);
     int *const ends[] = {&driver->warden, &driver->door, &driver->api};
     static const uint8_t roles[] = {LINK_ROLE_WARDEN, LINK_ROLE_DOOR, LINK_ROLE_API};
     for (size_t i = 0; i < 3; i++) {
@@ -114,9 +137,7 @@ void driver_start_again(Driver *driver, const ExecutorOptions *options)
         give_link(driver, roles[i], roles[i] == LINK_ROLE_DOOR ? DRIVER_DOOR_ID : 0, link[1]);
     }
     /* Links must be there before a door speaks: the parent's order, made certain by an answer. */
-    driver_send(driver->control, MESSAGE_PING, 0, NULL, 0, NULL, 0);
-    driver_read(driver->control, &frame);
-    assert_int_equal(frame.type, MESSAGE_PONG);
+    driver_settle(driver);
 }
 
 void driver_clean(Driver *driver)

@@ -22,6 +22,7 @@
 #define DRIVER_TIMEOUT_MS 30000 /* machines that build or test something else are slow */
 #define DRIVER_DOOR_ID 7u
 #define DRIVER_UID 54321 /* nobody else's on this machine */
+#define DRIVER_COMMANDS 1000u /* the jail's limit, unless a test sets another */
 #define DRIVER_KEY(n) MESSAGE_KEY(DRIVER_DOOR_ID, (n))
 
 typedef struct Driver {
@@ -52,6 +53,10 @@ void driver_start(Driver *driver, const ExecutorOptions *options);
 void driver_start_in(Driver *driver, const ExecutorOptions *options, const char *cgroup);
 /* The same in a directory that is there already: a second life. */
 void driver_start_again(Driver *driver, const ExecutorOptions *options);
+/* The jail's limit of commands. */
+void driver_set_commands(Driver *driver, uint32_t commands);
+/* Returns when the executor has read and done what was sent to it on the control link. */
+void driver_settle(Driver *driver);
 /* Closes what the driver holds of an executor that has ended; removes the directory. */
 void driver_clean(Driver *driver);
 /* STOP, wait, check the exit status and that nothing is left behind. */

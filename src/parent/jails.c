@@ -80,7 +80,18 @@ static void send_limits(const ServedJail *jail, Child *to)
     buffer_put_u32(&payload, jail->limits.pending);
     buffer_put_u32(&payload, jail->limits.connections);
     buffer_put_u64(&payload, jail->limits.bytes);
+    buffer_put_u32(&payload, jail->limits.commands);
     (void)child_send(to, MESSAGE_JAIL, &payload, -1);
+}
+
+static void send_limits_to_all(const ServedJail *jail, Child *warden, Child *executor)
+{
+    if (jail->door)
+        send_limits(jail, jail->door);
+    if (warden)
+        send_limits(jail, warden);
+    if (executor)
+        send_limits(jail, executor);
 }
 
 void jail_send_listener(ServedJail *jail)
@@ -103,8 +114,7 @@ int jail_start_door(Parent *parent, ServedJail *jail)
     if (!jail->door)
         return -ENOMEM;
     jail->door_id = ++parent->next_door_id;
-    send_limits(jail, jail->door);
-    send_limits(jail, warden);
+    send_limits_to_all(jail, warden, executor);
     int result = children_link(jail->door, executor, jail->door_id, jail->name, jail->socket_path);
     if (result == 0)
         result = children_link(jail->door, warden, jail->door_id, jail->name, jail->socket_path);
@@ -128,6 +138,12 @@ static void jail_close(Parent *parent, ServedJail *jail)
     jail_free(jail);
 }
 
+static bool are_limits_equal(const PolicyLimits *a, const PolicyLimits *b)
+{
+    return a->pending == b->pending && a->connections == b->connections && a->bytes == b->bytes &&
+           a->commands == b->commands;
+}
+
 static int serve(Parent *parent, const PolicyJail *settings)
 {
     ServedJail *jail = find(parent, settings->name);
@@ -140,13 +156,10 @@ static int serve(Parent *parent, const PolicyJail *settings)
         parent->jails = jail;
         if (parent->announced && jail_start_door(parent, jail) < 0)
             log_error("jail %s: its door cannot be started", jail->name);
-    } else if (memcmp(&jail->limits, &settings->limits, sizeof jail->limits) != 0) {
-        Child *warden = child_find(parent, CHILD_WARDEN);
+    } else if (!are_limits_equal(&jail->limits, &settings->limits)) {
         jail->limits = settings->limits;
-        if (jail->door)
-            send_limits(jail, jail->door);
-        if (warden)
-            send_limits(jail, warden);
+        send_limits_to_all(jail, child_find(parent, CHILD_WARDEN),
+                           child_find(parent, CHILD_EXECUTOR));
     }
     jail->wanted = true;
     return 0;

@@ -448,6 +448,7 @@ static int take_jail(Warden *warden, const LinkFrame *frame)
     uint32_t pending = reader_u32(&reader);
     (void)reader_u32(&reader); /* connections and bytes: the door's */
     (void)reader_u64(&reader);
+    (void)reader_u32(&reader); /* commands: the executor's */
     Jail *jail = reader_done(&reader) ? jail_get(warden, name) : NULL;
 
     if (!jail)

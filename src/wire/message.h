@@ -55,8 +55,8 @@ enum {
     MESSAGE_HEAD,
     /* warden → parent: reload the policy now (asked for through the api) */
     MESSAGE_RELOAD,
-    /* parent → warden and door: a jail's limits. string jail, u32 pending, u32 connections,
-     * u64 bytes */
+    /* parent → warden, door and executor: a jail's limits. string jail, u32 pending, u32
+     * connections, u64 bytes, u32 commands. Before the link to the jail's door */
     MESSAGE_JAIL,
     /* api → parent: the journal's segments, please → MESSAGE_SEGMENTS. No payload */
     MESSAGE_SEGMENTS_WANTED,
