@@ -24,6 +24,22 @@ uint64_t clock_realtime_us(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+bool clock_is_spent(Effort *effort)
+{
+    struct timespec cpu;
+    uint64_t now = clock_monotonic_ns();
+
+    if (effort->begun_ns == 0)
+        effort->begun_ns = now;
+    if (now - effort->begun_ns <= effort->most_ns)
+        return false;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
+    uint64_t used = (uint64_t)cpu.tv_sec * 1000000000u + (uint64_t)cpu.tv_nsec;
+    if (effort->cpu_begun_ns == 0)
+        effort->cpu_begun_ns = used;
+    return used - effort->cpu_begun_ns > effort->most_ns;
+}
+
 /* Milliseconds in the unit at `text`, whose length goes to `ret_size`; 0 if there is none. */
 static uint64_t unit_of(const char *text, size_t *ret_size)
 {

@@ -3,12 +3,23 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/time.h>
 
 uint64_t clock_monotonic_ns(void);
 uint64_t clock_realtime_us(void);
+
+/* What one piece of work may cost before it is given up: `most_ns` of wall time and then as much of
+ * the thread's own, so that a busy machine does not end what has hardly run. Begins with the first
+ * question. */
+typedef struct Effort {
+    uint64_t most_ns;
+    uint64_t begun_ns, cpu_begun_ns; /* 0: not yet */
+} Effort;
+
+bool clock_is_spent(Effort *effort);
 
 static inline uint64_t clock_monotonic_ms(void)
 {

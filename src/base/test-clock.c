@@ -146,9 +146,24 @@ static void test_clocks_go(void **state)
     assert_int_equal(value.tv_usec, 234000);
 }
 
+static void an_effort_ends_by_its_own_work(void **state)
+{
+    Effort little = {.most_ns = 1000}, much = {.most_ns = UINT64_MAX / 2};
+    (void)state;
+
+    assert_false(clock_is_spent(&little));
+    assert_false(clock_is_spent(&much));
+    while (!clock_is_spent(&little)) /* asking is work */
+        ;
+    assert_true(little.cpu_begun_ns > 0); /* wall time alone did not end it */
+    assert_false(clock_is_spent(&much));
+    assert_int_equal(much.cpu_begun_ns, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_effort_ends_by_its_own_work),
         cmocka_unit_test(test_durations),
         cmocka_unit_test(test_what_is_no_duration),
         cmocka_unit_test(test_durations_for_humans),

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-
 void judging_begin(Judging *judging, const PolicyQuery *query)
 {
     /* Not by a compound literal: that would clear `cwd`'s four KiB each time. */
@@ -23,7 +21,7 @@ void judging_begin(Judging *judging, const PolicyQuery *query)
     judging->joined = NULL;
     judging->joined_size = 0;
     judging->steps = 0;
-    judging->regex_begun_ns = 0;
+    judging->regex = (Effort){.most_ns = JUDGING_REGEX_NS_MAX};
     judging->spent = judging->gave_up = false;
     judging->cwd_known = 0;
 }
@@ -87,10 +85,7 @@ bool judging_match(Judging *judging, const Pattern *pattern, const char *text)
     if (pattern->kind == PATTERN_EXACT)
         return size == pattern->size && memcmp(text, pattern->text, size) == 0;
     if (pattern->kind == PATTERN_REGEX) {
-        uint64_t now = clock_monotonic_ns();
-        if (judging->regex_begun_ns == 0)
-            judging->regex_begun_ns = now;
-        if (now - judging->regex_begun_ns > JUDGING_REGEX_NS_MAX) {
+        if (clock_is_spent(&judging->regex)) {
             judging->spent = true;
             return false;
         }

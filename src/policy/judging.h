@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "policy/model.h"
 
 /* Comparisons of one verdict: a tenth of a second at worst. */
@@ -28,10 +29,10 @@ typedef struct Judging {
     char *joined; /* the arguments with spaces between them; owned, freed by judging_done() */
     size_t joined_size;
     uint64_t steps;
-    uint64_t regex_begun_ns; /* 0: none has run yet */
-    bool spent;              /* the budget: final */
-    bool gave_up;            /* an expression ran out of its match limit: of the rule at hand */
-    int cwd_known;           /* 1: `cwd` is set, -1: there is none to trust, 0: not looked yet */
+    Effort regex;  /* of all expressions */
+    bool spent;    /* the budget: final */
+    bool gave_up;  /* an expression ran out of its match limit: of the rule at hand */
+    int cwd_known; /* 1: `cwd` is set, -1: there is none to trust, 0: not looked yet */
     char cwd[PATH_ROOM];
 } Judging;
 

@@ -151,6 +151,13 @@ const char *const *policy_env_added(size_t *ret_count);
 void policy_redact(const Policy *policy, const char *text, size_t size, Buffer *out);
 bool policy_redacts(const Policy *policy); /* false: policy_redact only copies */
 
+/* The same for a whole command line, in one effort that ends after a tenth of a second at the
+ * latest: also hides what a pattern finds in two arguments together, as in `--token SECRET`. What
+ * is behind 4,096 arguments or a MiB is hidden unseen. 0 with `argc` strings and a NULL in one
+ * piece of memory that the caller frees, or -ENOMEM. */
+int policy_redact_argv(const Policy *policy, const char *const *argv, size_t argc,
+                       const char ***ret);
+
 /* Limits of one jail; defaults are filled in. */
 typedef struct PolicyLimits {
     unsigned pending;     /* requests that may wait for a human at once (50) */
