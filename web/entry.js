@@ -28,9 +28,10 @@ function digest(hex) {
 
 export class Entry {
   #busy = false;
-  #armed = false;
-  #inView = false;
-  #timer = 0;
+  #seen = false; // the command has been in view for a moment
+  #still = false; // the buttons have been where they are for a moment
+  #seeing = 0;
+  #settling = 0;
   #place = "";
 
   // `desk`: {role, connected(), decided(entry, verb, answer), refresh()}
@@ -48,8 +49,9 @@ export class Entry {
     this.countdown = h("span", { class: "countdown" });
     this.waiters = h("span", { class: "chip", hidden: true });
     this.votes = h("span", { class: "chip chip-votes", hidden: true });
-    this.boxes = commandBoxes(data.argv, data.argv_more ?? 0);
-    this.command = h("div", { class: "command" }, this.boxes,
+    const boxes = commandBoxes(data.argv, data.argv_more ?? 0);
+    this.beginning = boxes.querySelector(".arg") ?? boxes; // what must have been in view
+    this.command = h("div", { class: "command" }, boxes,
       data.argv_more ? h("p", { class: "display" }, "in short: ", shown(data.display)) : null);
     this.outcome = h("p", { class: "outcome", role: "status", hidden: true });
     this.trouble = h("p", { class: "trouble", role: "alert", hidden: true });
@@ -133,7 +135,7 @@ export class Entry {
   }
 
   ready() {
-    return this.whyNot() === null && this.#armed && !this.#busy;
+    return this.whyNot() === null && this.#seen && this.#still && !this.#busy;
   }
 
   refresh() {
@@ -149,31 +151,30 @@ export class Entry {
     recheckDialogs();
   }
 
-  // The command has come into view, or left it.
+  // The command's beginning has come into view, or left it.
   see(inView) {
-    this.#inView = inView;
-    if (inView && !this.#armed) this.#settle();
-    if (!inView) clearTimeout(this.#timer);
-  }
-
-  #settle() {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      this.#armed = this.#inView;
+    clearTimeout(this.#seeing);
+    if (!inView || this.#seen) return;
+    this.#seeing = setTimeout(() => {
+      this.#seen = true;
       this.refresh();
     }, SETTLE);
   }
 
-  // Called after anything that may have moved entries: one that moved is not where the pointer
-  // was aimed at, and must be looked at again.
+  // Called after anything that may have moved entries: buttons that moved are not where the pointer
+  // was aimed at.
   checkPlace() {
     const box = (this.actions ?? this.element).getBoundingClientRect();
     const place = `${Math.round(box.left + window.scrollX)},${Math.round(box.top + window.scrollY)}`;
     if (place === this.#place) return;
     this.#place = place;
-    this.#armed = false;
+    this.#still = false;
     this.refresh();
-    if (this.#inView) this.#settle();
+    clearTimeout(this.#settling);
+    this.#settling = setTimeout(() => {
+      this.#still = true;
+      this.refresh();
+    }, SETTLE);
   }
 
   end(words, kind) {

@@ -44,8 +44,8 @@ export class Queue {
           " remember · ", h("kbd", {}, "d"), " deny"])),
       this.empty, this.list, this.quiet, this.more);
     this.views = new IntersectionObserver((seen) => {
-      for (const one of seen) this.#entryAt(one.target)?.see(one.isIntersecting);
-    });
+      for (const one of seen) this.#entryAt(one.target)?.see(one.intersectionRatio >= 0.5);
+    }, { threshold: 0.5, rootMargin: "-60px 0px 0px 0px" }); // the page's head covers what is there
     this.sizes = new ResizeObserver(() => this.#checkPlaces());
     this.element.addEventListener("pointerenter", () => { this.#hovered = true; });
     this.element.addEventListener("pointerleave", () => { this.#hovered = false; });
@@ -180,14 +180,14 @@ export class Queue {
     const entry = new Entry(data, this);
     this.#entries.set(data.id, entry);
     if (before) {
-      this.views.unobserve(before.command);
+      this.views.unobserve(before.beginning);
       before.element.replaceWith(entry.element);
     } else if (data.quiet) {
       this.#digest(data).list.append(entry.element);
     } else {
       this.list.append(entry.element);
     }
-    this.views.observe(entry.command);
+    this.views.observe(entry.beginning);
     return entry;
   }
 
@@ -275,7 +275,7 @@ export class Queue {
     for (const [id, entry] of this.#entries) {
       entry.tick();
       if (!entry.ended || busy || now - entry.endedAt < KEEP_ENDED) continue;
-      this.views.unobserve(entry.command);
+      this.views.unobserve(entry.beginning);
       entry.element.remove();
       this.#entries.delete(id);
       removed = true;
