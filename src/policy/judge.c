@@ -58,6 +58,7 @@ size_t judge_with(const Policy *policy, Judging *judging, JudgeFinder *find, Pol
 {
     bool gave_up = false;
 
+    judging->trusted = policy->has_trusted_paths ? &policy->trusted_paths : NULL;
     set_default(policy, ret);
     if (!judge_cwd_allowed(policy, judging)) {
         ret->rule = "allowed_paths";

@@ -10,6 +10,7 @@ void judging_begin(Judging *judging, const PolicyQuery *query)
 {
     /* Not by a compound literal: that would clear `cwd`'s four KiB each time. */
     judging->query = query;
+    judging->trusted = NULL;
     judging->args = query->argc > 0 ? query->argv + 1 : query->argv;
     judging->n_args = query->argc > 0 ? query->argc - 1 : 0;
     const char *slash = query->exe ? strrchr(query->exe, '/') : NULL;

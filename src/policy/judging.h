@@ -19,7 +19,8 @@
 
 typedef struct Judging {
     const PolicyQuery *query;
-    const char *const *args; /* argv without argv[0] */
+    const StringList *trusted; /* where names vouch for files, or NULL: everywhere */
+    const char *const *args;   /* argv without argv[0] */
     size_t n_args;
     const char *exe_name; /* the last component of query->exe, or NULL */
     bool example;         /* only the command and its arguments are given */
@@ -63,7 +64,8 @@ typedef enum RuleOutcome { RULE_NO, RULE_YES, RULE_GAVE_UP } RuleOutcome;
 RuleOutcome rule_judge(Judging *judging, const Rule *rule, Buffer *why);
 bool rule_is_for_command(Judging *judging, const Rule *rule, Buffer *why);
 
-/* An allow by name that does not count because the caller could write the file. */
+/* An allow by name that does not count because the caller could write the file, or because it lies
+ * outside of trusted_paths. */
 bool rule_is_hidden(Judging *judging, const Rule *rule);
 
 /* argv.c: one argv matcher. `strict` for rules that allow. With `why` only for one that is known

@@ -17,22 +17,39 @@ static bool glob_or_name(const CommandPattern *command, const char *name)
     return glob_match(command->text, command->size, name, size);
 }
 
-/* Whether a name pattern means what would run. A rule that allows vouches for a name only when the
- * caller cannot have put the file there; one that denies or asks also sees through a link, by the
+/* Whether a name says anything about the file: the caller cannot have put it there, and it lies
+ * where programs do. */
+static bool name_vouches(Judging *judging)
+{
+    const char *exe = judging->query->exe;
+
+    if (judging->query->exe_writable)
+        return false;
+    if (!judging->trusted || !exe)
+        return true;
+    for (size_t i = 0; i < judging->trusted->n_items; i++) {
+        if (!judging_charge(judging, 1 + strlen(exe) / 8))
+            return false;
+        if (path_pattern_covers(judging->trusted->items[i], exe))
+            return true;
+    }
+    return false;
+}
+
+/* Whether a name pattern means what would run. A rule that allows goes by the name that was called
+ * as far as that vouches for the file; one that denies or asks also sees through a link, by the
  * name of the file that it leads to. */
 static bool name_is_meant(Judging *judging, const CommandPattern *command, bool allows)
 {
     const PolicyQuery *query = judging->query;
     const char *names[2] = {query->name, allows ? NULL : judging->exe_name};
 
-    if (allows && query->exe_writable)
-        return false;
     for (size_t i = 0; i < 2; i++) {
         size_t size = names[i] ? strlen(names[i]) : 0;
         if (!names[i] || !judging_charge(judging, 1 + size / 8))
             continue;
         if (glob_or_name(command, names[i]))
-            return true;
+            return !allows || name_vouches(judging);
     }
     return false;
 }
@@ -49,10 +66,10 @@ static bool path_is_meant(Judging *judging, const CommandPattern *command)
     return glob_match_path(command->text, command->size, exe, size);
 }
 
-/* Whether the rule would be for this command if the caller could not write its file. */
+/* Whether the rule would be for this command if its name vouched for its file. */
 bool rule_is_hidden(Judging *judging, const Rule *rule)
 {
-    if (rule->action != POLICY_ALLOW || !judging->query->exe_writable)
+    if (rule->action != POLICY_ALLOW || name_vouches(judging))
         return false;
     for (size_t i = 0; i < rule->n_commands; i++) {
         const CommandPattern *command = &rule->commands[i];
@@ -75,7 +92,9 @@ bool rule_is_for_command(Judging *judging, const Rule *rule, Buffer *why)
             return true;
     }
     if (why && rule_is_hidden(judging, rule))
-        buffer_puts(why, "it allows by name, but the caller could change or replace the file");
+        buffer_puts(why, judging->query->exe_writable
+                             ? "it allows by name, but the caller could change or replace the file"
+                             : "it allows by name, but the file is outside of trusted_paths");
     else if (why)
         buffer_puts(why, "it is for another command");
     return false;

@@ -147,8 +147,8 @@ struct Policy {
     uint64_t default_timeout_ms, approval_timeout_ms, approval_grace_ms;
     PolicyExecutor default_executor;
     AskRule ask; /* how rules and default_action ask where nothing else is said */
-    bool has_allowed_paths;
-    StringList allowed_paths;
+    bool has_allowed_paths, has_trusted_paths;
+    StringList allowed_paths, trusted_paths;
     Pattern *redact;
     size_t n_redact;
     GhostImage *ghost_images;

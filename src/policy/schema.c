@@ -65,6 +65,13 @@ static void read_allowed_paths(Loader *loader, struct fy_node *value, void *obje
     loader_paths(loader, value, &policy->allowed_paths);
 }
 
+static void read_trusted_paths(Loader *loader, struct fy_node *value, void *object)
+{
+    Policy *policy = object;
+    policy->has_trusted_paths = true;
+    loader_paths(loader, value, &policy->trusted_paths);
+}
+
 static void read_redact_item(Loader *loader, struct fy_node *item, void *object)
 {
     Policy *policy = object;
@@ -389,6 +396,7 @@ void schema_read(Loader *loader, struct fy_node *root)
         {"approvers", schema_read_policy_approvers},
         {"channels", schema_read_policy_channels},
         {"allowed_paths", read_allowed_paths},
+        {"trusted_paths", read_trusted_paths},
         {"redact", read_redact},
         {"ghost_images", read_ghost_images},
         {"environment", read_environment},

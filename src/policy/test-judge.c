@@ -93,6 +93,44 @@ static void names_vouch_only_for_files_of_others(void **state)
     (void)policy_free(policy);
 }
 
+static void names_vouch_only_where_programs_are(void **state)
+{
+    Policy *policy =
+        policy_of("default_action: ask\ntrusted_paths: [/usr/*, '/opt/*/bin/*']\nrules:\n"
+                  "  - {command: ls, action: allow, match: ['/tmp/ls']}\n"
+                  "  - {command: /srv/tool, action: allow}\n"
+                  "  - {command: rm, action: deny}\n");
+    (void)state;
+
+    const char *const allowed[] = {"/usr/bin/ls", "/usr/lib/x/y/ls", "/opt/x/bin/ls", "/srv/tool"};
+    for (size_t i = 0; i < ARRAY_SIZE(allowed); i++)
+        assert_action(policy, allowed[i], POLICY_ALLOW);
+    const char *const asked[] = {"/tmp/ls", "/usrx/ls", "/opt/x/ls", "/opt/x/y/bin/ls", "/ls"};
+    for (size_t i = 0; i < ARRAY_SIZE(asked); i++)
+        assert_action(policy, asked[i], POLICY_ASK);
+    assert_action(policy, "/tmp/rm", POLICY_DENY); /* names that deny hold everywhere */
+
+    TestQuery test;
+    PolicyVerdict verdict;
+    Buffer out = BUFFER_EMPTY(1 << 16);
+    test_query_of(&test, "/tmp/ls");
+    policy_explain(policy, &test.query, &out);
+    buffer_put_u8(&out, 0);
+    assert_non_null(strstr(out.bytes, "outside of trusted_paths"));
+    buffer_done(&out);
+    test.query.exe = NULL; /* judged again once the file is known */
+    policy_judge(policy, &test.query, &verdict);
+    assert_int_equal(verdict.action, POLICY_ALLOW);
+    assert_true(verdict.needs_exe);
+    test_query_done(&test);
+    (void)policy_free(policy);
+
+    policy = policy_of("default_action: ask\ntrusted_paths: []\nrules:\n"
+                       "  - {command: ls, action: allow}\n");
+    assert_action(policy, "/usr/bin/ls", POLICY_ASK);
+    (void)policy_free(policy);
+}
+
 static void spellings_of_an_option_are_one(void **state)
 {
     (void)state;
@@ -358,6 +396,7 @@ int main(void)
         cmocka_unit_test(commands_match_by_name_and_path),
         cmocka_unit_test(links_do_not_hide_what_is_denied),
         cmocka_unit_test(names_vouch_only_for_files_of_others),
+        cmocka_unit_test(names_vouch_only_where_programs_are),
         cmocka_unit_test(spellings_of_an_option_are_one),
         cmocka_unit_test(unknown_tools_are_read_generously),
         cmocka_unit_test(subcommands_are_found),
