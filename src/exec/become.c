@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/disposition.h"
 
 int become_clean(const RunnerOrigin *origin)
 {
@@ -48,10 +49,10 @@ int become_clean(const RunnerOrigin *origin)
 
 static void set_dispositions(uint64_t now_ignored, uint64_t wanted)
 {
-    for (int signal_number = 1; signal_number < 65; signal_number++) {
+    for (int signal_number = 1; signal_number <= DISPOSITION_SIGNAL_MAX; signal_number++) {
         uint64_t bit = UINT64_C(1) << (signal_number - 1);
         if ((now_ignored ^ wanted) & bit)
-            (void)signal(signal_number, wanted & bit ? SIG_IGN : SIG_DFL);
+            disposition_set(signal_number, wanted & bit);
     }
 }
 

@@ -31,6 +31,7 @@
 #include <sys/syscall.h>
 
 #include "base/cleanup.h"
+#include "base/disposition.h"
 #include "base/log.h"
 #include "exec/executor-private.h"
 
@@ -189,14 +190,9 @@ static int hold_stdio(void)
 
 static void arrange_signals(void)
 {
-    sigset_t none;
-
-    for (int signal_number = 1; signal_number < 65; signal_number++)
-        (void)signal(signal_number, SIG_DFL);
+    disposition_reset();
     for (size_t i = 0; i < ARRAY_SIZE(ignored_signals); i++)
-        (void)signal(ignored_signals[i], SIG_IGN);
-    sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+        disposition_set(ignored_signals[i], true);
 }
 
 static int cut_effective_set(void)

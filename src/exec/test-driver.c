@@ -21,6 +21,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/disposition.h"
 #include "base/fd.h"
 
 static void give_link(Driver *driver, uint8_t role, uint32_t id, int fd)
@@ -89,6 +90,9 @@ void driver_start(Driver *driver, const ExecutorOptions *options)
 
 void driver_start_in(Driver *driver, const ExecutorOptions *options, const char *cgroup)
 {
+    disposition_reset(); /* callers and commands have what the test sets, not what its starter had
+                          */
+    disposition_set(SIGPIPE, true);
     memset(driver, 0, sizeof *driver);
     driver->cgroup = cgroup;
     (void)snprintf(driver->directory, sizeof driver->directory, "/tmp/clawrden-exec-XXXXXX");
@@ -97,6 +101,17 @@ void driver_start_in(Driver *driver, const ExecutorOptions *options, const char 
     (void)snprintf(driver->socket, sizeof driver->socket, "%s/warden.sock", driver->directory);
     driver->listener = make_listener(driver->socket);
     driver_start_again(driver, options);
+}
+
+/* Whoever starts us may ignore and block everything. */
+static void start_oddly(void)
+{
+    sigset_t all;
+
+    for (int number = 1; number <= DISPOSITION_SIGNAL_MAX; number++)
+        disposition_set(number, true);
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, NULL);
 }
 
 void driver_start_again(Driver *driver, const ExecutorOptions *options)
@@ -122,6 +137,7 @@ void driver_start_again(Driver *driver, const ExecutorOptions *options)
         (void)close(driver->listener);
         if (driver->cgroup)
             enter_cgroup(driver->cgroup);
+        start_oddly();
         _exit(executor_run(&driver->context, options));
     }
     (void)close(control[1]);

@@ -15,6 +15,7 @@
 
 #include "api/api.h"
 #include "base/clock.h"
+#include "base/disposition.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "door/door.h"
@@ -34,12 +35,8 @@ static const struct {
 
 static void reset_signals(void)
 {
-    sigset_t none;
-    (void)sigemptyset(&none);
-    for (int number = 1; number < NSIG; number++)
-        (void)signal(number, SIG_DFL);
-    (void)signal(SIGPIPE, SIG_IGN);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    disposition_reset();
+    disposition_set(SIGPIPE, true);
 }
 
 /* In the child: never returns. */

@@ -274,6 +274,7 @@ static void on_signal(evutil_socket_t number, short what UNUSED, void *userdata)
 static int watch_signals(Parent *parent)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
+    sigset_t none;
 
     (void)signal(SIGPIPE, SIG_IGN);
     _Static_assert(ARRAY_SIZE(numbers) == ARRAY_SIZE(parent->signals), "one event for each");
@@ -282,6 +283,8 @@ static int watch_signals(Parent *parent)
         if (!parent->signals[i] || event_add(parent->signals[i], NULL) < 0)
             return -ENOMEM;
     }
+    (void)sigemptyset(&none); /* whoever started us may block what we must hear */
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
     return 0;
 }
 

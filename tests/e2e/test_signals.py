@@ -198,3 +198,20 @@ def test_timeout_utility_around_a_shim(make_warden):
                                **as_user(PRISONER))
     warden.started.append(process)
     assert finish(process).code == 124
+
+
+def test_a_starter_of_the_warden_that_blocks_and_ignores(make_warden):
+    """What the warden inherits neither makes it deaf nor reaches the commands."""
+    numbers = [signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGTSTP]
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        warden = make_warden(allow("grep"))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, disposition in before.items():
+            signal.signal(number, disposition)
+    result = warden.shim("grep", "-E", "^Sig(Ign|Blk):", "/proc/self/status")
+    assert result.out.split() == [b"SigBlk:", b"0" * 16, b"SigIgn:", b"0" * 16]
+    warden.process.terminate()
+    assert warden.process.wait(PATIENCE) == 0
