@@ -3,8 +3,8 @@
  *
  * `--token SECRET` and `--password SECRET` are two arguments, and no pattern finds anything in
  * either of them. So the patterns are tried three times: on each argument; on all of them with
- * spaces in between, where whatever a match reaches into is hidden; and with a '=' behind each
- * option that has none, where the argument behind the option is hidden. The patterns that find
+ * spaces in between, where what a match reaches into is hidden; and with a '=' behind each option
+ * that has none, where the argument behind the option is hidden. The patterns that find
  * `--token=SECRET` find `--token SECRET` then, whoever wrote them.
  *
  * All of it is one effort: a caller who sends thousands of arguments, or megabytes, gets the rest
@@ -19,6 +19,7 @@
 
 #define ARGUMENTS_MAX 4096
 #define BYTES_MAX ((size_t)1 << 20) /* of all arguments that are looked at */
+#define REACH_MAX 8                 /* arguments behind its first that a match may reach into */
 #define EDGE_MAX 512                /* of a long argument, where a match may reach over its ends */
 
 typedef struct Line {
@@ -41,7 +42,8 @@ static void line_done(Line *line)
 /* An option that does not bring its value along: "--token", "-p". */
 static bool wants_value(const char *argument)
 {
-    return argument[0] == '-' && argument[1] != '\0' && !strchr(argument, '=');
+    static const char name[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    return argument[0] == '-' && argument[1] != '\0' && !argument[strspn(argument, name)];
 }
 
 static int line_begin(Line *line, const char *const *argv, size_t argc)
@@ -79,40 +81,70 @@ static void line_join(Line *line, bool with_signs)
     line->size = at > 0 ? at - 1 : 0;
 }
 
-static void hide_from(Line *line, size_t first)
+/* Where an argument ends in the joined text. */
+static size_t end_of(const Line *line, size_t argument)
 {
-    for (size_t i = first; i < line->argc; i++)
-        line->hidden[i] = true;
+    return line->starts[argument + 1] - 1;
 }
 
-/* One pattern over the joined text: matches that begin in one argument and end in another. */
+/* A match that begins at `start` in `argument` and was found to reach over its end: hides what it
+ * needs of the arguments behind. What the argument alone gives the pattern to find is hidden within
+ * it, and only the name of an option makes the next one a secret then: `.*` behind "Authorization:"
+ * must not hide the rest of the command line. -1 when it was too hard to tell. */
+static int hide_behind(Redaction *redaction, Line *line, const Pattern *pattern, size_t argument,
+                       size_t start, size_t last)
+{
+    size_t begun = 0, end = 0;
+    int rc =
+        redaction_at(redaction, pattern, line->text, end_of(line, argument), start, &begun, &end);
+
+    if (rc > 0 && end > begun &&
+        !(end == end_of(line, argument) && wants_value(line->argv[argument])))
+        return 0;
+    for (size_t i = argument + 1; i <= last && rc >= 0; i++) {
+        line->hidden[i] = true;
+        rc = redaction_at(redaction, pattern, line->text, end_of(line, i), start, &begun, &end);
+        if (line->with_signs || (rc > 0 && end > line->starts[argument + 1]))
+            return 0;
+    }
+    return rc < 0 ? -1 : 0;
+}
+
+/* The matches of one pattern that begin in one argument and end in another. -1: too hard. */
+static int hide_from_argument(Redaction *redaction, Line *line, const Pattern *pattern,
+                              size_t argument)
+{
+    size_t reach = argument + REACH_MAX < line->argc ? argument + REACH_MAX : line->argc - 1;
+    size_t at = line->starts[argument], start = 0, end = 0;
+
+    while (at < end_of(line, argument)) {
+        int rc =
+            redaction_next(redaction, pattern, line->text, end_of(line, reach), at, &start, &end);
+        if (rc <= 0 || start < at || start >= end_of(line, argument))
+            return rc < 0 ? -1 : 0;
+        if (end <= line->starts[argument + 1]) {
+            at = end > start ? end : start + 1; /* within this one */
+            continue;
+        }
+        size_t last = argument + 1;
+        while (last < reach && line->starts[last + 1] < end)
+            last++;
+        return hide_behind(redaction, line, pattern, argument, start, last);
+    }
+    return 0;
+}
+
 static void hide_across(Redaction *redaction, Line *line, const Pattern *pattern)
 {
-    size_t at = 0, argument = 0, start = 0, end = 0;
+    size_t start = 0, end = 0;
+    int rc = redaction_next(redaction, pattern, line->text, line->size, 0, &start, &end);
 
-    while (at < line->size) {
-        int rc = redaction_next(redaction, pattern, line->text, line->size, at, &start, &end);
-        if (rc < 0) {
-            hide_from(line, 1); /* whatever it would have found */
-            return;
-        }
-        if (rc == 0 || start < at)
-            return;
-        while (line->starts[argument + 1] <= start)
-            argument++;
-        at = end > start ? end : start + 1;
-        if (argument + 1 >= line->argc)
-            return;
-        if (end <= line->starts[argument + 1]) /* within one: hidden already */
-            continue;
-        if (line->with_signs) {
-            line->hidden[argument + 1] = true;
-            at = line->starts[argument + 1];
-            continue;
-        }
-        for (size_t i = argument + 1; i < line->argc && line->starts[i] < end; i++)
-            line->hidden[i] = true;
-    }
+    if (rc == 0)
+        return; /* most lines have no secrets */
+    for (size_t i = 0; i + 1 < line->argc && rc >= 0; i++)
+        rc = hide_from_argument(redaction, line, pattern, i);
+    for (size_t i = 1; i < line->argc && rc < 0; i++)
+        line->hidden[i] = true; /* whatever it would have found */
 }
 
 static void find_across(Redaction *redaction, Line *line)

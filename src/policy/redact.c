@@ -47,6 +47,15 @@ int redaction_next(Redaction *redaction, const Pattern *pattern, const char *tex
     return 0;
 }
 
+int redaction_at(Redaction *redaction, const Pattern *pattern, const char *text, size_t size,
+                 size_t from, size_t *ret_start, size_t *ret_end)
+{
+    if (clock_is_spent(&redaction->effort))
+        return -1;
+    return regex_search(redaction->search, pattern->regex, text, size, from, from, ret_start,
+                        ret_end);
+}
+
 /* Applies one pattern from `text` to `out`; false when it gave up. */
 static bool apply(Redaction *redaction, const Pattern *pattern, const char *text, size_t size,
                   Buffer *out)

@@ -22,6 +22,9 @@ void redaction_done(Redaction *redaction);
  * time is over. */
 int redaction_next(Redaction *redaction, const Pattern *pattern, const char *text, size_t size,
                    size_t from, size_t *ret_start, size_t *ret_end);
+/* The same for a match that begins at `from`. */
+int redaction_at(Redaction *redaction, const Pattern *pattern, const char *text, size_t size,
+                 size_t from, size_t *ret_start, size_t *ret_end);
 /* Appends the text without what the patterns match; "[redacted]" where that could not be told
  * (false). */
 bool redaction_put(Redaction *redaction, const char *text, size_t size, Buffer *out);

@@ -140,6 +140,16 @@ static void secrets_in_two_arguments_are_hidden(void **state)
     assert_argv(policy, "--token x", "--token _");
     assert_argv(policy, "token=x", "_");
     (void)policy_free(policy);
+
+    policy = policy_of("redact: ['authorization:.*', 'pin.*', 'code .+']\n");
+    assert_argv(policy, "curl -H 'authorization: x y' https://host", "curl -H _ https://host");
+    assert_argv(policy, "curl '-Hauthorization: x y' https://host",
+                "curl -H[redacted] https://host");
+    assert_argv(policy, "x --pin 1234 rest", "x --[redacted] _ rest");
+    assert_argv(policy, "x pin 1234 rest", "x _ 1234 rest");
+    assert_argv(policy, "x code 1234 rest", "x code _ rest");
+    assert_argv(policy, "x 'pin a' 'pin b' code", "x _ _ code");
+    (void)policy_free(policy);
 }
 
 static void command_lines_without_secrets_stay(void **state)
