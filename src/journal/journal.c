@@ -39,6 +39,9 @@
 /* How long journal_close() waits for a writer that the disk holds up, beyond the deadline. */
 #define CLOSE_GRACE_NS (UINT64_C(1000) * 1000 * 1000)
 
+/* An observer that is so far behind has lost lines. */
+#define OBSERVED_BYTES ((size_t)16 << 20)
+
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -129,6 +132,7 @@ static int init_lock(Journal *journal)
 static Journal *journal_free(Journal *journal)
 {
     buffer_done(&journal->scratch);
+    buffer_done(&journal->lines);
     buffer_done(&journal->writer.lines);
     fd_close(journal->poll_fd);
     fd_close(journal->answer_fd);
@@ -170,6 +174,7 @@ int journal_open_with_io_take(Journal **ret, int fd, const JournalHead *head,
     journal->next_segment = -EBADF;
     journal->pinned_cpu = -1;
     journal->scratch = BUFFER_EMPTY(JOURNAL_LINE_MAX - JOURNAL_LINE_OVERHEAD);
+    journal->lines = BUFFER_EMPTY(OBSERVED_BYTES);
     journal->writer = (Writer){.fd = fd,
                                .head = journal->head,
                                .size = fstat(fd, &now) == 0 ? now.st_size : 0,
@@ -400,12 +405,55 @@ static void check_deadlines(Journal *journal)
         arm_timer(journal, journal->waits_first->deadline_ns);
 }
 
+void journal_set_observer(Journal *journal, JournalObserver observer, void *userdata)
+{
+    journal->observer = observer;
+    journal->observer_userdata = userdata;
+    pthread_mutex_lock(&journal->lock);
+    journal->observed = observer != NULL;
+    journal->lines_lost = false;
+    buffer_done(&journal->lines);
+    journal->lines.error = 0;
+    pthread_mutex_unlock(&journal->lock);
+}
+
+/* The lines belong to whoever observed when they were written: one that changes the observer ends
+ * the round. */
+static void show_lines(Journal *journal)
+{
+    JournalObserver observer = journal->observer;
+    void *userdata = journal->observer_userdata;
+
+    pthread_mutex_lock(&journal->lock);
+    Buffer lines = journal->lines;
+    bool lost = journal->lines_lost;
+    journal->lines = BUFFER_EMPTY(OBSERVED_BYTES);
+    pthread_mutex_unlock(&journal->lock);
+
+    const char *line = buffer_head(&lines), *end = line + buffer_size(&lines);
+    while (!lost && line < end && journal->observer == observer) {
+        const char *feed = memchr(line, '\n', (size_t)(end - line));
+        if (!feed)
+            break;
+        observer(line, (size_t)(feed - line), userdata);
+        line = feed + 1;
+    }
+    buffer_done(&lines);
+    if (lost) {
+        journal_set_observer(journal, NULL, NULL);
+        observer(NULL, 0, userdata);
+    }
+}
+
 void journal_dispatch(Journal *journal)
 {
     eventfd_t count;
 
-    if (eventfd_read(journal->answer_fd, &count) == 0)
+    if (eventfd_read(journal->answer_fd, &count) == 0) {
         take_answers(journal);
+        if (journal->observer)
+            show_lines(journal);
+    }
     if (journal->timer_armed)
         check_deadlines(journal);
 }

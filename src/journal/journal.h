@@ -64,9 +64,13 @@ typedef struct JournalRecord {
     const char *command;
     const char *const *argv;
     size_t argc;
+    size_t argv_more;             /* arguments behind those, which the record leaves out */
+    const Digest *command_digest; /* then: of all arguments, digest_command() without environment */
     const char *cwd, *exe;
     const Digest *exe_digest, *binding;
     const char *verdict, *rule, *reason;
+    const char *approval, *grant; /* ids: of the question, of the grant */
+    size_t waiters;               /* requests that waited for the question's answer */
     const char *approver, *via;
     const char *executor;
     bool has_exit_code;
@@ -122,6 +126,15 @@ int journal_sync(Journal *journal, JournalDone done, void *userdata);
  * epoll descriptor: poll it, never read it. */
 int journal_fd(const Journal *journal);
 void journal_dispatch(Journal *journal);
+
+/* Told on the loop thread, from journal_dispatch(), each line that was written since, without its
+ * line feed, in the order of seq and none left out; or NULL and 0 when lines came faster than they
+ * were taken: some are lost then, and the observer is off. It may append and change the observer,
+ * but not close. */
+typedef void (*JournalObserver)(const char *line, size_t size, void *userdata);
+
+/* From now on (NULL: no longer). While there is none, nothing is kept or copied. */
+void journal_set_observer(Journal *journal, JournalObserver observer, void *userdata);
 
 /* The last record written. Any thread. */
 JournalHead journal_head(Journal *journal);

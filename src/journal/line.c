@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 
 #define HEX_SIZE ((size_t)2 * DIGEST_SIZE)
@@ -88,6 +89,9 @@ void journal_body_put(Buffer *body, const JournalRecord *record, const char *tim
     put_text(body, "command", record->command);
     if (record->argv)
         json_put_member_argv(body, "argv", record->argv, record->argc);
+    if (record->argv_more > 0)
+        json_put_member_u64(body, "argv_more", record->argv_more);
+    put_digest(body, "command_digest", record->command_digest);
     put_text(body, "cwd", record->cwd);
     put_text(body, "exe", record->exe);
     put_digest(body, "exe_digest", record->exe_digest);
@@ -95,6 +99,10 @@ void journal_body_put(Buffer *body, const JournalRecord *record, const char *tim
     put_text(body, "verdict", record->verdict);
     put_text(body, "rule", record->rule);
     put_text(body, "reason", record->reason);
+    put_text(body, "approval", record->approval);
+    put_text(body, "grant", record->grant);
+    if (record->waiters > 0)
+        json_put_member_u64(body, "waiters", record->waiters);
     put_text(body, "approver", record->approver);
     put_text(body, "via", record->via);
     put_text(body, "executor", record->executor);
@@ -215,6 +223,43 @@ bool journal_line_is_event(const char *line, size_t size, JournalEvent event)
     /* seq and ts, of at most 80 bytes, come before it and cannot hold it. */
     size_t window = size < 80 + (size_t)wanted_size ? size : 80 + (size_t)wanted_size;
     return memmem(line, window, wanted, (size_t)wanted_size) != NULL;
+}
+
+/* The value of a member that may stand at `*at`, if it is text without escapes and fits. */
+static void take_member(const char **at, const char *end, const char *name, char *ret, size_t most)
+{
+    char open[32];
+    size_t size = (size_t)snprintf(open, sizeof open, ",\"%s\":\"", name);
+
+    ret[0] = '\0';
+    if ((size_t)(end - *at) < size || memcmp(*at, open, size) != 0)
+        return;
+    const char *value = *at + size, *quote = memchr(value, '"', (size_t)(end - value));
+    if (!quote)
+        return;
+    size_t length = (size_t)(quote - value);
+    *at = quote + 1;
+    if (length >= most || memchr(value, '\\', length))
+        return;
+    memcpy(ret, value, length);
+    ret[length] = '\0';
+}
+
+uint64_t journal_line_about(const char *line, size_t size, char event[static JOURNAL_EVENT_SIZE],
+                            char jail[static JOURNAL_JAIL_SIZE])
+{
+    char skipped[CLOCK_TEXT_MAX];
+    const char *end = line + size, *at;
+    uint64_t seq = journal_line_seq(line, size);
+
+    event[0] = jail[0] = '\0';
+    if (seq == 0 || !(at = memchr(line, ',', size)))
+        return 0;
+    take_member(&at, end, "ts", skipped, sizeof skipped);
+    take_member(&at, end, "event", event, JOURNAL_EVENT_SIZE);
+    take_member(&at, end, "request", skipped, sizeof skipped);
+    take_member(&at, end, "jail", jail, JOURNAL_JAIL_SIZE);
+    return event[0] ? seq : 0;
 }
 
 int journal_line_parse(const char *line, size_t size, JournalLine *ret)

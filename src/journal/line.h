@@ -62,6 +62,12 @@ uint64_t journal_line_seq(const char *line, size_t size);
 /* True when the line's event is `event`. */
 bool journal_line_is_event(const char *line, size_t size, JournalEvent event);
 
+/* A line's seq, and into the two its event and its jail ("": none). 0: not a record's beginning. */
+#define JOURNAL_EVENT_SIZE 16
+#define JOURNAL_JAIL_SIZE 64
+uint64_t journal_line_about(const char *line, size_t size, char event[static JOURNAL_EVENT_SIZE],
+                            char jail[static JOURNAL_JAIL_SIZE]);
+
 /* "SEQ:HEX": a head as text. 0 or -EBADMSG. */
 int journal_head_parse(const char *text, size_t size, JournalHead *ret);
 /* `text` has room for JOURNAL_HEAD_TEXT_MAX. */

@@ -118,6 +118,8 @@ struct Journal {
     bool timer_armed;
     uint64_t dropped; /* records for which the queue had no room */
     int poll_fd, answer_fd, timer_fd;
+    JournalObserver observer;
+    void *observer_userdata;
     int pinned_cpu; /* where the writer must run (-1: anywhere) */
     cpu_set_t cpus; /* where it may run */
 
@@ -139,6 +141,9 @@ struct Journal {
     int health;
     uint64_t segment_bytes;
     bool wants_segment;
+    bool observed;   /* the writer copies what it has written to `lines` … */
+    bool lines_lost; /* … which had no room for all */
+    Buffer lines;
 
     Writer writer;
 };

@@ -194,9 +194,9 @@ static bool settle_unsynced(Journal *journal, EntryList *unsynced, int error)
 }
 
 /* Takes the entries that end within `size` bytes of the batch off the backlog, and the head with
- * them. Those that wait for the disk go to `durable`. */
-static void take_written(Writer *writer, size_t count, size_t size, EntryList *written,
-                         EntryList *durable)
+ * them. Those that wait for the disk go to `durable`. Returns the bytes of their whole lines. */
+static size_t take_written(Writer *writer, size_t count, size_t size, EntryList *written,
+                           EntryList *durable)
 {
     size_t end = 0;
 
@@ -210,6 +210,7 @@ static void take_written(Writer *writer, size_t count, size_t size, EntryList *w
     if (end > 0)
         writer->unsynced = true;
     writer->torn = end < size;
+    return end;
 }
 
 /* Cuts half a line off. 0 or -errno. */
@@ -280,8 +281,22 @@ static size_t write_lines(Journal *journal, int *ret_error)
     return done;
 }
 
-/* Says what was written and answers those who did not wait for the disk. */
-static void finish_written(Journal *journal, EntryList *written, bool healthy)
+/* Copies the batch's first `size` bytes, which are whole lines, for the observer. Under the lock.
+ * True when the loop must be woken. */
+static bool hand_over_lines(Journal *journal, size_t size)
+{
+    bool wake = buffer_size(&journal->lines) == 0 && !journal->lines_lost;
+
+    if (!journal->observed || journal->lines_lost || size == 0)
+        return false;
+    buffer_put(&journal->lines, buffer_head(&journal->writer.lines), size);
+    journal->lines_lost = journal->lines.error < 0;
+    return wake;
+}
+
+/* Says what was written (the first `size` bytes of the batch) and answers those who did not wait
+ * for the disk. */
+static void finish_written(Journal *journal, EntryList *written, size_t size, bool healthy)
 {
     Writer *writer = &journal->writer;
 
@@ -290,7 +305,8 @@ static void finish_written(Journal *journal, EntryList *written, bool healthy)
     journal->segment_bytes = (uint64_t)writer->size;
     if (healthy)
         journal->health = 0;
-    bool wake = settle_written(journal, written);
+    bool wake = hand_over_lines(journal, size);
+    wake |= settle_written(journal, written);
     pthread_mutex_unlock(&journal->lock);
     if (wake)
         wake_loop(journal);
@@ -311,8 +327,8 @@ static void write_batch(Journal *journal)
     }
     size_t size = write_lines(journal, &error);
     writer->retry_ns = 0;
-    take_written(writer, count, size, &written, &durable);
-    finish_written(journal, &written, error == 0);
+    size = take_written(writer, count, size, &written, &durable);
+    finish_written(journal, &written, size, error == 0);
     if (error < 0)
         fail(journal, error, !is_of_the_disk(error));
     if (writer->torn)

@@ -45,6 +45,8 @@ static const char *drift(const Prepared *then, const Prepared *now)
     if (strcmp(then->cwd, now->cwd) != 0 || then->cwd_device != now->cwd_device ||
         then->cwd_inode != now->cwd_inode)
         return "the working directory changed after approval";
+    if (~then->flags & now->flags & PREPARED_STDIN_MUTABLE)
+        return "stdin changed after it asked";
     return NULL;
 }
 
@@ -64,67 +66,19 @@ static void on_prepared_again(Request *request, Facts *now)
         request_give_order(request);
 }
 
-/* How long this caller waits for a human: its own wish and its jail's, whichever is shorter. */
-static uint64_t patience_of(const Request *request)
-{
-    const PolicyJail *jail = policy_jail(request->policy->policy, request->jail->name);
-    uint64_t wish =
-        request->words.wait_ms == SHIM_WAIT_FOREVER ? UINT64_MAX : request->words.wait_ms;
-    return jail && jail->wait_ms < wish ? jail->wait_ms : wish;
-}
-
-static void refuse_impatient(Request *request, uint64_t patience)
-{
-    char text[CLOCK_TEXT_MAX + 160], duration[CLOCK_TEXT_MAX];
-
-    if (patience == 0)
-        (void)snprintf(text, sizeof text,
-                       "a human must approve this and the caller does not wait; nothing was run: "
-                       "try again when an operator is there, with a longer wait");
-    else
-        (void)snprintf(text, sizeof text,
-                       "nobody answered within the caller's wait of %s; nothing was run and the "
-                       "question is withdrawn: run it again to ask again",
-                       clock_format_duration(patience, duration));
-    request_end_refused(request, JOURNAL_CANCELLED, EXIT_PENDING_NO_WAIT, "not approved",
-                        request->verdict.rule, text);
-}
-
 static void on_hashed(Request *request, const LinkFrame *frame)
 {
-    Warden *warden = request->warden;
-    uint64_t timeout = request->verdict.approval_timeout_ms;
+    Examined examined;
 
     if (request->state != REQUEST_HASHING)
         return;
-    uint64_t patience = patience_of(request);
-    if (patience == 0) {
-        request->child_waits = false;
-        refuse_impatient(request, 0);
-        return;
-    }
-    if (patience < timeout)
-        timeout = patience;
-    Examined examined;
-    int result = examined_decode(frame->payload, frame->size, &examined);
-    request->hashed = examined.hashed;
-    if (result == 0)
-        result = approvals_add(warden->approvals, request, clock_realtime_us(),
-                               clock_monotonic_ms() + timeout, &request->approval);
     request->child_waits = false; /* it ends when it has reported */
-    request_set_state(request, REQUEST_PENDING);
-    if (result < 0) {
+    request_clear_deadline(request);
+    if (examined_decode(frame->payload, frame->size, &examined) < 0)
         request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
-                            strerror(-result));
-        return;
-    }
-    memcpy(request->approval_id, request->approval->id, sizeof request->approval_id);
-    request_set_deadline(request, timeout);
-    _cleanup_free_ char *line = words_waiting(request);
-    request_ack(request, SHIM_ACK_PENDING);
-    if (line)
-        request_tell(request, line);
-    request_record_event(request, JOURNAL_ASKED, request->verdict.reason, -1);
+                            "what would run could not be examined; nothing was run");
+    else
+        question_ask(request, &examined);
 }
 
 /* Nothing more is needed of a large request while it runs: its jail's `bytes` count only what
@@ -133,6 +87,7 @@ static void forget_large_words(Request *request)
 {
     if (request->message_size <= WORDS_KEPT_MAX)
         return;
+    redacted_argv_done(&request->redacted);
     shim_request_done(&request->words);
     request->words = SHIM_REQUEST_EMPTY;
     free(request->env);
@@ -172,13 +127,12 @@ static void release_signals(Request *request)
 static void on_started(Request *request, Reader *reader)
 {
     uint64_t timeout = request->verdict.timeout_ms;
-    RedactedArgv argv;
 
     if (request->state != REQUEST_STARTING)
         return;
     request->command_pid = (pid_t)reader_u32(reader);
     request->running_since_ms = clock_monotonic_ms();
-    request->warden->n_allowed++;
+    request->jail->n_allowed++;
     request_set_state(request, REQUEST_RUNNING);
     request_ack(request, SHIM_ACK_ALLOWED);
     if (timeout > 0)
@@ -186,13 +140,13 @@ static void on_started(Request *request, Reader *reader)
     else
         request_clear_deadline(request);
 
-    JournalRecord record = request_record(request, JOURNAL_STARTED, &argv);
+    JournalRecord record = request_record(request, JOURNAL_STARTED);
     record.executor = "local";
     record.argv = NULL; /* the admission record has it */
-    record.argc = 0;
+    record.argc = record.argv_more = 0;
+    record.command_digest = NULL;
     record.pid = request->command_pid;
     warden_record(request->warden, &record);
-    redacted_argv_done(&argv);
     forget_large_words(request);
     release_signals(request);
     if (request->killed)
@@ -352,15 +306,7 @@ void request_on_deadline(evutil_socket_t fd UNUSED, short what UNUSED, void *use
                             "the command did not start within 15 s and was ended");
         return;
     case REQUEST_PENDING:
-        approvals_end(request->warden->approvals, TAKE_PTR(request->approval), APPROVAL_EXPIRED);
-        if (patience_of(request) < request->verdict.approval_timeout_ms) {
-            refuse_impatient(request, patience_of(request));
-            return;
-        }
-        (void)snprintf(text, sizeof text, "nobody answered within %s",
-                       clock_format_duration(request->verdict.approval_timeout_ms, duration));
-        request_end_refused(request, JOURNAL_EXPIRED, EXIT_DENIED, "denied", request->verdict.rule,
-                            text);
+        question_on_waiter_deadline(request);
         return;
     case REQUEST_RUNNING:
         request->timed_out = true;
@@ -388,13 +334,12 @@ void request_on_signal(Jail *jail, const LinkFrame *frame)
         hold_signal(request, (uint8_t)frame->payload[0], frame->payload[1] != 0);
 }
 
-/* Nobody wants it any more. */
-static void abandon(Request *request, const char *reason)
+/* Nobody wants it any more; `by_user`: nor will anybody come back for it. */
+static void abandon(Request *request, const char *reason, bool by_user)
 {
     switch (request->state) {
     case REQUEST_PENDING:
-        approvals_end(request->warden->approvals, TAKE_PTR(request->approval), APPROVAL_CANCELLED);
-        request_cancel(request, reason);
+        question_lose_waiter(request, reason, by_user);
         return;
     case REQUEST_HASHING:
         request_cancel(request, reason);
@@ -423,15 +368,15 @@ void request_on_gone(Jail *jail, uint64_t key, bool by_user)
     if (!request || request->jail != jail)
         return;
     request->shim_gone |= !by_user; /* who interrupts still hears the end */
-    abandon(request, by_user ? "the caller interrupted it" : "the caller went away");
+    abandon(request, by_user ? "the caller interrupted it" : "the caller went away", by_user);
 }
 
-/* A request that never got its words has no one to abandon it. */
-static void give_up(Request *request, const char *reason)
+/* A request that never got its words has no one to abandon it. `withdrawn`: so is its question. */
+static void give_up(Request *request, const char *reason, bool withdrawn)
 {
     if (request->has_words) {
         request->shim_gone = true;
-        abandon(request, reason);
+        abandon(request, reason, withdrawn);
         return;
     }
     request_drop_child(request);
@@ -440,20 +385,23 @@ static void give_up(Request *request, const char *reason)
 
 void request_on_door_lost(Request *request)
 {
-    give_up(request, "the jail's door process died");
+    give_up(request, "the jail's door process died", false);
 }
 
 void request_on_stop(Request *request)
 {
-    give_up(request, "the warden was told to stop");
+    give_up(request, "the warden was told to stop", true);
 }
 
-void request_on_decision(Request *request, bool approve, char *approver, char *via, char *reason)
+void request_on_decision(Request *request, bool approve, const char *approver, const char *via,
+                         const char *reason, size_t waiters)
 {
-    request->approval = NULL; /* its entry has ended */
-    request->approver = approver;
-    request->via = via;
-    request->approval_reason = reason;
+    free(request->approver);
+    free(request->via);
+    request->approver = strdup(approver ? approver : "an operator");
+    request->via = via ? strdup(via) : NULL;
+    request->approval_reason = reason ? strdup(reason) : NULL;
+    request->n_answered = waiters;
     request_clear_deadline(request);
     if (approve) {
         request_admit(request);
@@ -461,7 +409,7 @@ void request_on_decision(Request *request, bool approve, char *approver, char *v
     }
     Buffer text = BUFFER_EMPTY(4096);
     buffer_printf(&text, "denied by %s%s%s", approver ? approver : "an operator",
-                  reason && *reason ? ": " : "", reason ? reason : "");
+                  reason ? ": " : "", reason ? reason : "");
     _cleanup_free_ char *line = buffer_take_string(&text);
     request->verdict.action = POLICY_DENY;
     request_end_refused(request, JOURNAL_DECIDED, EXIT_DENIED, "denied", request->verdict.rule,
@@ -477,7 +425,7 @@ void request_kill(Request *request, const char *approver, const char *via)
     }
     switch (request->state) {
     case REQUEST_PENDING:
-        approvals_end(request->warden->approvals, TAKE_PTR(request->approval), APPROVAL_CANCELLED);
+        question_remove_waiter(request);
         request_refuse_killed(request);
         return;
     case REQUEST_HASHING:

@@ -27,6 +27,7 @@ PolicyRef *policy_unref(PolicyRef *reference)
 {
     if (reference && --reference->references == 0) {
         policy_free(reference->policy);
+        free(reference->text);
         free(reference);
     }
     return NULL;
@@ -46,12 +47,14 @@ void request_free(Request *request)
 {
     if (request->timer)
         event_free(request->timer);
+    redacted_argv_done(&request->redacted);
     shim_request_done(&request->words);
     free(request->message);
     free(request->name);
     facts_free(request->facts);
     free(request->failure_text);
     policy_unref(request->policy);
+    free(request->rate_reason);
     free(request->env);
     free(request->keep);
     free(request->approver);
@@ -64,10 +67,8 @@ void request_set_state(Request *request, RequestState state)
 {
     Jail *jail = request->jail;
 
-    jail->n_pending -= request->state == REQUEST_PENDING;
     jail->n_running -= request->state == REQUEST_RUNNING || request->state == REQUEST_ENDING;
     request->state = state;
-    jail->n_pending += state == REQUEST_PENDING;
     jail->n_running += state == REQUEST_RUNNING || state == REQUEST_ENDING;
 }
 
@@ -173,29 +174,43 @@ void request_drop_child(Request *request)
 
 void request_record_event(Request *request, JournalEvent event, const char *reason, int exit_code)
 {
-    RedactedArgv argv;
-    JournalRecord record = request_record(request, event, &argv);
+    JournalRecord record = request_record(request, event);
 
     record.reason = reason;
     record.has_exit_code = exit_code >= 0;
     record.exit_code = exit_code;
     warden_record(request->warden, &record);
-    redacted_argv_done(&argv);
+}
+
+static void count_end(Jail *jail, JournalEvent event)
+{
+    if (event == JOURNAL_CANCELLED)
+        jail->n_cancelled++;
+    else if (event == JOURNAL_REFUSED)
+        jail->n_refused++;
+    else
+        jail->n_denied++;
+}
+
+void request_end_told(Request *request, JournalEvent event, uint8_t exit_code, const char *line,
+                      const char *reason)
+{
+    request_drop_child(request);
+    request_ack(request, SHIM_ACK_DENIED);
+    if (line)
+        request_tell(request, line);
+    request_exit(request, 0, exit_code);
+    request_record_event(request, event, reason, exit_code);
+    count_end(request->jail, event);
+    request_retire(request);
 }
 
 /* The request does not run: the agent is told why, the journal too. */
 void request_end_refused(Request *request, JournalEvent event, uint8_t exit_code, const char *what,
                          const char *rule, const char *reason)
 {
-    request_drop_child(request);
     _cleanup_free_ char *line = words_refusal(request, what, rule, reason);
-    request_ack(request, SHIM_ACK_DENIED);
-    if (line)
-        request_tell(request, line);
-    request_exit(request, 0, exit_code);
-    request_record_event(request, event, reason ? reason : what, exit_code);
-    request->warden->n_denied++;
-    request_retire(request);
+    request_end_told(request, event, exit_code, line, reason ? reason : what);
 }
 
 void request_cancel(Request *request, const char *reason)
@@ -204,13 +219,13 @@ void request_cancel(Request *request, const char *reason)
     request_ack(request, SHIM_ACK_DENIED);
     request_exit(request, 0, EXIT_DENIED);
     request_record_event(request, JOURNAL_CANCELLED, reason, -1);
+    count_end(request->jail, JOURNAL_CANCELLED);
     request_retire(request);
 }
 
 void request_finish(Request *request, unsigned leftovers)
 {
-    RedactedArgv argv;
-    JournalRecord record = request_record(request, JOURNAL_ENDED, &argv);
+    JournalRecord record = request_record(request, JOURNAL_ENDED);
 
     if (request->timed_out)
         request_exit(request, 0, EXIT_TIMED_OUT);
@@ -229,7 +244,6 @@ void request_finish(Request *request, unsigned leftovers)
     if (request->cancelled)
         record.reason = "the caller went away";
     warden_record(request->warden, &record);
-    redacted_argv_done(&argv);
     request_retire(request);
 }
 
@@ -333,13 +347,15 @@ static void on_recorded(int result, void *userdata)
 /* Writes the admission record; on disk if a human decided. */
 void request_admit(Request *request)
 {
-    RedactedArgv argv;
     JournalRecord record =
-        request_record(request, request->asked ? JOURNAL_DECIDED : JOURNAL_JUDGED, &argv);
+        request_record(request, request->asked ? JOURNAL_DECIDED : JOURNAL_JUDGED);
 
     record.executor = "local";
+    record.argv = redacted_first(request, SIZE_MAX, &record.argc);
+    record.argv_more = 0;
+    record.command_digest = NULL;
     if (request->asked) {
-        record.verdict = "approved";
+        record.verdict = request->grant_id[0] ? "granted" : "approved";
         record.reason = request->approval_reason;
     }
     request_set_state(request, REQUEST_RECORDING);
@@ -348,7 +364,6 @@ void request_admit(Request *request)
     warden_expect_head(request->warden);
     int result =
         journal_append(request->warden->journal, &record, request->asked, on_recorded, request);
-    redacted_argv_done(&argv);
     if (result < 0)
         on_recorded(result, request);
 }
@@ -376,17 +391,10 @@ static int scrub(Request *request)
 
 static void ask(Request *request)
 {
-    Jail *jail = request->jail;
     int health = journal_health(request->warden->journal);
 
     if (health < 0) { /* an approval could not be recorded: nobody is troubled with it */
         refuse_unrecorded(request, health);
-        return;
-    }
-
-    if (jail->n_pending >= jail->pending_max) {
-        request_end_refused(request, JOURNAL_DENIED, EXIT_DENIED, "denied", request->verdict.rule,
-                            "too many requests of this jail wait for a human already; retry later");
         return;
     }
     request->asked = true;
@@ -425,6 +433,28 @@ static bool is_allowed_by_proxy(const Request *request)
            (request->facts->prepared.flags & PREPARED_INTERPRETER_WRITABLE);
 }
 
+/* Above the rule's rate its action no longer holds. */
+static void apply_rate(Request *request)
+{
+    PolicyVerdict *verdict = &request->verdict;
+    const PolicyAsk *ask = verdict->ask;
+    char window[CLOCK_TEXT_MAX];
+
+    if (verdict->action == POLICY_DENY || ask->rate_most == 0 ||
+        rates_take(&request->jail->rates, verdict->rule_index, ask->rate_most, ask->rate_ms,
+                   clock_monotonic_ms()))
+        return;
+    verdict->action = ask->rate_then == POLICY_ASK ? POLICY_ASK : POLICY_DENY;
+    Buffer words = BUFFER_EMPTY(4096);
+    buffer_printf(&words, "more than %u calls of this rule within %s%s; wait before the next one",
+                  ask->rate_most, clock_format_duration(ask->rate_ms, window),
+                  verdict->action == POLICY_ASK ? " need a human" : " are denied");
+    if (verdict->reason)
+        buffer_printf(&words, " (%.1000s)", verdict->reason);
+    request->rate_reason = buffer_take_string(&words);
+    verdict->reason = request->rate_reason;
+}
+
 static void judge(Request *request)
 {
     const Prepared *prepared = &request->facts->prepared;
@@ -449,11 +479,15 @@ static void judge(Request *request)
     query.env = request->env;
     query.envc = request->envc;
     policy_judge(request->policy->policy, &query, &request->verdict);
+    apply_rate(request);
 
     const PolicyVerdict *verdict = &request->verdict;
     if (verdict->action == POLICY_DENY)
         request_end_refused(request, JOURNAL_DENIED, EXIT_DENIED, "denied", verdict->rule,
                             verdict->reason);
+    else if (verdict->needs_exe) /* an executor that names no file gets no command to run */
+        request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", verdict->rule,
+                            "the program's file is not known; nothing was run");
     else if (is_allowed_by_proxy(request))
         request_end_refused(request, JOURNAL_DENIED, EXIT_DENIED, "denied", verdict->rule,
                             "it is a script, and the caller could change the interpreter that its "
@@ -482,7 +516,7 @@ void request_proceed(Request *request)
     if (!request->has_words || (!request->facts && request->failure == 0))
         return;
     request_clear_deadline(request);
-    request->warden->n_total++;
+    request->jail->n_total++;
     if (request->cancelled)
         request_cancel(request, "the caller went away before anything was run");
     else if (request->killed)

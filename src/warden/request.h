@@ -35,7 +35,11 @@ void request_proceed(Request *request);    /* both halves are here? then judge *
 void request_admit(Request *request);      /* write the admission record */
 void request_give_order(Request *request); /* run it */
 
-/* Ends; the request is void afterwards. */
+/* Ends; the request is void afterwards. `line` (may be NULL) is what the agent reads, `reason` what
+ * the journal does. */
+void request_end_told(Request *request, JournalEvent event, uint8_t exit_code, const char *line,
+                      const char *reason);
+/* The same with a line made of what happened, the command, and the rule or reason. */
 void request_end_refused(Request *request, JournalEvent event, uint8_t exit_code, const char *what,
                          const char *rule, const char *reason);
 void request_refuse_failure(Request *request); /* the executor could not */

@@ -7,8 +7,13 @@
  *                   │ ask                  ▲
  *                   ▼                      │ prepared again, compared
  *                HASHING ─▶ PENDING ─▶ RECORDING ─▶ REOPENING
+ *                   │                      ▲
+ *                   └──────────────────────┘ a grant or a kept answer
  *
  * and from every place to a refusal: a line for the agent, an exit code, a record.
+ *
+ * A request that is PENDING waits at a Question (question.c), which may have several such waiters
+ * or none.
  */
 #pragma once
 
@@ -16,7 +21,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "approval/approval.h"
+#include "approval/grant.h"
+#include "approval/question.h"
+#include "approval/rate.h"
 #include "base/digest.h"
 #include "base/process.h"
 #include "journal/journal.h"
@@ -34,6 +41,7 @@ typedef struct Request Request;
 /* A loaded policy, kept as long as a verdict points into it. */
 typedef struct PolicyRef {
     Policy *policy;
+    char *text; /* as the operator wrote it */
     unsigned references;
 } PolicyRef;
 
@@ -43,13 +51,21 @@ PolicyRef *policy_unref(PolicyRef *reference); /* accepts NULL, returns NULL */
 typedef enum RequestState {
     REQUEST_RECEIVED,  /* waits for the other of its two halves: words and facts */
     REQUEST_HASHING,   /* a human will be asked: what exactly would run? */
-    REQUEST_PENDING,   /* a human is asked */
+    REQUEST_PENDING,   /* a human is asked: it waits at its question */
     REQUEST_RECORDING, /* admitted; the record is on its way to the journal */
     REQUEST_REOPENING, /* approved; the executor prepares it again */
     REQUEST_STARTING,  /* the order to run is given */
     REQUEST_RUNNING,
     REQUEST_ENDING, /* the command has ended, what it left behind is being ended */
 } RequestState;
+
+/* argv as humans and records may have it, made once and as far as it is needed (redaction.c). */
+typedef struct RedactedArgv {
+    const char **argv;      /* owned */
+    size_t count, capacity; /* made so far; room for */
+    size_t n_owned;         /* of those, the first ones: their strings are owned, too */
+    size_t n_bytes;         /* that were examined */
+} RedactedArgv;
 
 /* What the executor said when it prepared the request; owns its bytes. */
 typedef struct Facts {
@@ -72,6 +88,7 @@ struct Request {
     char *message; /* header and body, owned; a large one is forgotten when the command runs */
     size_t message_size;
     ShimRequest words;
+    RedactedArgv redacted;
     char *name; /* the command's name, owned */
     pid_t pid;  /* of the writer, by the door's word; the facts' word counts */
     uid_t uid;
@@ -85,15 +102,26 @@ struct Request {
     /* Judgement. */
     PolicyRef *policy;
     PolicyVerdict verdict;
-    const char **env; /* the environment after scrubbing; points into `message` */
+    char *rate_reason; /* owned: why its rule's rate changed the verdict */
+    const char **env;  /* the environment after scrubbing; points into `message` */
     size_t envc;
     uint8_t *keep; /* the same as bits */
     size_t keep_size;
-    Digest command;
-    bool asked; /* a human was, or will be, asked */
+    Digest command;     /* argv and env */
+    Digest environment; /* env alone; of an asked one */
+    Digest arguments;   /* argv alone, once a record was cut */
+    bool asked;         /* a human was, or will be, asked */
     Hashed hashed;
-    Approval *approval; /* while PENDING */
-    char approval_id[APPROVAL_ID_SIZE];
+    Coverage coverage; /* of an asked one, once it is hashed */
+
+    /* The answer. */
+    Question *question;                     /* while PENDING */
+    Request *next_waiter, *previous_waiter; /* of the question */
+    uint64_t asked_until_ms;                /* while PENDING: its own patience or timeout */
+    bool impatient;                         /* it is its patience that ends first */
+    char approval_id[QUESTION_ID_SIZE];
+    char grant_id[GRANT_ID_SIZE];
+    size_t n_answered; /* how many got this answer together */
     char *approver, *via, *approval_reason;
 
     struct event *timer; /* the deadline of the present state */
@@ -117,8 +145,11 @@ struct Jail {
     uint32_t door_id; /* of the door that serves it now; 0: none */
     Link *door;
     unsigned pending_max;
-    unsigned n_pending, n_running, n_requests;
+    unsigned n_pending; /* questions */
+    unsigned n_running, n_requests;
+    uint64_t n_total, n_allowed, n_denied, n_cancelled, n_refused; /* requests, since the start */
     bool paused;
+    Rates rates; /* of the policy in force */
     Request *requests;
     Jail *next;
     Warden *warden;
@@ -127,6 +158,12 @@ struct Jail {
 #define BUCKETS 4096u
 #define RELOADS_MAX 16u
 
+/* An api call that waits for a reload's outcome. */
+typedef struct Reload {
+    uint64_t key;
+    char *name, *via; /* who asked; owned */
+} Reload;
+
 struct Warden {
     const ProcessContext *context;
     struct event_base *loop;
@@ -134,20 +171,21 @@ struct Warden {
     PolicyRef *policy;
     char *policy_path, *policy_error;
     uint64_t policy_loaded_us;
-    uint64_t reloads[RELOADS_MAX]; /* api calls that wait for a reload's outcome */
+    Reload reloads[RELOADS_MAX];
     size_t n_reloads;
     Journal *journal;
     struct event *journal_event, *head_timer, *stop_timer;
     uint64_t stop_began_ms;
     bool head_timer_on, segment_wanted;
     uint64_t head_sent;
-    Approvals *approvals;
+    Questions *questions;
+    Grants grants;
+    struct event *grant_timer; /* the next grant's expiry */
     Jail *jails;
     Request *buckets[BUCKETS];
     size_t n_requests;
     bool ready;
     uint64_t started_ms;
-    uint64_t n_total, n_allowed, n_denied;
     int exit_status;
 };
 
@@ -170,8 +208,9 @@ void request_on_words(Jail *jail, LinkFrame *frame);
 void request_on_signal(Jail *jail, const LinkFrame *frame);
 void request_on_gone(Jail *jail, uint64_t key, bool by_user);
 void request_on_executor(Warden *warden, LinkFrame *frame);
-/* Approved or denied by a human. Takes the strings. */
-void request_on_decision(Request *request, bool approve, char *approver, char *via, char *reason);
+/* Approved or denied by a human. `waiters`: how many got the answer together. */
+void request_on_decision(Request *request, bool approve, const char *approver, const char *via,
+                         const char *reason, size_t waiters);
 /* The kill switch: ends it at once. */
 void request_kill(Request *request, const char *approver, const char *via);
 /* The warden stops: it is ended, and its end recorded. */
@@ -182,24 +221,72 @@ void request_on_door_lost(Request *request);
 void request_free(Request *request);
 
 /* words.c: what agents and humans read. The caller frees. */
-char *words_refusal(const Request *request, const char *what, const char *rule, const char *reason);
+char *words_refusal(Request *request, const char *what, const char *rule, const char *reason);
 char *words_waiting(const Request *request);
+/* The caller waits no longer; the question stays open. */
+char *words_unanswered(const Request *request, uint64_t patience_ms, uint64_t kept_ms);
 /* argv as humans may see it: secrets redacted, display form, folded. */
-void words_display(const Request *request, Buffer *out, size_t most);
-/* argv for records: redacted, bytes kept. `ret_vector` and its strings are owned by `store`. */
-typedef struct RedactedArgv {
-    const char **argv;
-    size_t argc;
-    char **owned;
-} RedactedArgv;
-void words_argv(const Request *request, RedactedArgv *ret);
-void redacted_argv_done(RedactedArgv *argv);
-/* Why an approval binds less than everything; NULL-terminated, static strings. */
+void words_display(Request *request, Buffer *out, size_t most);
+/* Why an approval binds less than everything: static strings. */
 size_t words_notes(const Request *request, const char *notes[static 4]);
 
-/* record.c: the journal's view of a request. `argv` is released by the caller. */
-JournalRecord request_record(const Request *request, JournalEvent event, RedactedArgv *argv);
+/* redaction.c: one redaction per request. */
+/* The first `wanted` arguments (SIZE_MAX: all), redacted but with their bytes kept. They live as
+ * long as the request's words. What lies beyond the work that one request may cause is "[redacted]"
+ * whether it needs it or not. */
+const char *const *redacted_first(Request *request, size_t wanted, size_t *ret_count);
+/* As many as fit `most` bytes. */
+const char *const *redacted_argv(Request *request, size_t most, size_t *ret_count);
+void redacted_argv_done(RedactedArgv *argv);
+
+/* record.c: the journal's view of a request, and of a question that nobody waits at. Valid until
+ * the request changes. Only the record of an admission has the whole argv. */
+#define RECORD_ARGV_MAX (8u * 1024)
+JournalRecord request_record(Request *request, JournalEvent event);
+JournalRecord question_record(const Question *question, JournalEvent event);
+
+/* question.c: questions and those who wait at them. */
+/* What would run is known: it is answered from a grant or a kept answer, joins an equal question,
+ * or becomes one. */
+void question_ask(Request *request, const Examined *examined);
+/* The waiter's time is over. */
+void question_on_waiter_deadline(Request *waiter);
+/* A waiter leaves: lost, or interrupted by its user. It is ended with that reason. */
+void question_lose_waiter(Request *waiter, const char *reason, bool by_user);
+/* Takes it off its question for another end; the question may be void then. */
+void question_remove_waiter(Request *waiter);
+typedef struct Answered {
+    bool counted; /* more approvals are needed */
+    size_t n_requests;
+    const Grant *grant; /* made by it, or NULL */
+} Answered;
+/* An approval that the actor may give, or a denial. The question is void afterwards unless the
+ * approval was only counted. 0; -ENOMEM, -ENOSPC: nothing was decided. */
+int question_approve(Warden *warden, Question *question, const Actor *actor, Remember remember,
+                     uint64_t remember_ms, bool widened, const char *reason, Answered *ret);
+void question_deny(Warden *warden, Question *question, const Actor *actor, const char *reason,
+                   Answered *ret);
+/* All of a jail's (NULL: of every jail), with kept answers, after its waiters were ended. Returns
+ * how many were pending. */
+unsigned questions_cancel(Warden *warden, const Jail *jail, const char *reason);
+/* Another policy is in force: what could not be picked up any more is over. */
+void questions_on_policy(Warden *warden);
+/* The warden ends: no events, nothing is recorded. */
+void questions_forget(Warden *warden);
+
+/* grants.c */
+/* A grant covers the request: it is admitted. */
+void grant_admit(Request *request, Grant *grant);
+int grant_create(Warden *warden, const Question *question, bool widened, bool session,
+                 uint64_t for_ms, const char *approver, const char *via, Grant **ret);
+void grant_end(Warden *warden, Grant *grant, const char *why, const Actor *actor);
+void grants_on_policy(Warden *warden);
+void grants_on_kill(Warden *warden, const Jail *jail, const Actor *actor);
+
+/* subscription.c: the api sees what is recorded. */
+void subscription_set(Warden *warden, bool wanted);
 
 /* answers.c: the api's calls. */
 void answers_on_api(Warden *warden, LinkFrame *frame);
 void answers_reload_done(Warden *warden, bool ok, const char *problems);
+void answers_reloads_forget(Warden *warden); /* nobody waits for them any more */

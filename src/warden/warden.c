@@ -178,6 +178,7 @@ static void stop(Warden *warden)
             request_on_stop(request);
         }
     }
+    (void)questions_cancel(warden, NULL, "the warden was told to stop");
     warden->stop_began_ms = clock_monotonic_ms();
     warden->stop_timer = event_new(warden->loop, -1, EV_PERSIST, on_stop_timer, warden);
     if (warden->n_requests == 0 || !warden->stop_timer || event_add(warden->stop_timer, &often) < 0)
@@ -232,18 +233,26 @@ static int read_policy(int fd, char **ret_text, size_t *ret_size)
     return 0;
 }
 
-static void put_in_force(Warden *warden, Policy *policy)
+/* Takes the policy and its text. What was answered or counted under another one is void. */
+static void put_in_force(Warden *warden, Policy *policy, char *text)
 {
-    PolicyRef *reference = calloc(1, sizeof *reference);
+    PolicyRef *before = warden->policy, *reference = calloc(1, sizeof *reference);
     if (!reference) {
         policy_free(policy);
+        free(text);
         warden_fail(warden, "policy", -ENOMEM);
         return;
     }
-    *reference = (PolicyRef){.policy = policy, .references = 1};
-    policy_unref(warden->policy);
+    *reference = (PolicyRef){.policy = policy, .text = text, .references = 1};
     warden->policy = reference;
     warden->policy_loaded_us = clock_realtime_us();
+    if (before && strcmp(policy_digest(before->policy), policy_digest(policy)) != 0) {
+        questions_on_policy(warden);
+        grants_on_policy(warden);
+        for (Jail *jail = warden->jails; jail; jail = jail->next)
+            rates_done(&jail->rates);
+    }
+    policy_unref(before);
 }
 
 static void answer_policy(Warden *warden, bool ok, const char *problems)
@@ -258,6 +267,10 @@ static void answer_policy(Warden *warden, bool ok, const char *problems)
                  ok ? "loaded, digest " : "refused, the one before stays in force: ",
                  ok ? policy_digest(warden->policy->policy) : problems, "") >= 0)
         record.message = message;
+    if (warden->n_reloads > 0) { /* who asked for it first */
+        record.approver = warden->reloads[0].name;
+        record.via = warden->reloads[0].via;
+    }
     warden_record(warden, &record);
     free(message);
 
@@ -291,7 +304,7 @@ static int take_policy(Warden *warden, LinkFrame *frame)
     if (result == 0)
         result = policy_load_text(path, text, size, &policy, &problems);
     if (result == 0) {
-        put_in_force(warden, policy);
+        put_in_force(warden, policy, TAKE_PTR(text));
         answer_policy(warden, true, "");
     } else {
         _cleanup_free_ char *words =
@@ -367,7 +380,8 @@ static void on_api_closed(Link *link, int error UNUSED, void *userdata)
 {
     Warden *warden = userdata;
     warden->api = NULL;
-    warden->n_reloads = 0;
+    answers_reloads_forget(warden);
+    subscription_set(warden, false);
     link_free(link);
 }
 
@@ -516,7 +530,7 @@ static int set_up(Warden *warden, const ProcessContext *context)
     if (result >= 0)
         result = confine_limits(4096);
     if (result == 0)
-        result = approvals_new(&warden->approvals);
+        result = questions_new(&warden->questions);
     if (result == 0)
         result = link_new_take(&warden->control, warden->loop, context->control_fd, &limits,
                                &control_handlers, warden);
@@ -535,8 +549,14 @@ static void tear_down(Warden *warden)
         event_free(warden->head_timer);
     if (warden->stop_timer)
         event_free(warden->stop_timer);
+    if (warden->grant_timer)
+        event_free(warden->grant_timer);
     warden->journal = journal_close(warden->journal);
     link_drain(warden->control, 500);
+    if (warden->questions)
+        questions_forget(warden);
+    grants_done(&warden->grants);
+    answers_reloads_forget(warden);
     while (warden->jails) {
         Jail *jail = warden->jails;
         while (jail->requests) {
@@ -546,9 +566,9 @@ static void tear_down(Warden *warden)
         }
         link_free(jail->door);
         warden->jails = jail->next;
+        rates_done(&jail->rates);
         free(jail);
     }
-    approvals_free(warden->approvals);
     policy_unref(warden->policy);
     link_free(warden->api);
     link_free(warden->executor);

@@ -13,101 +13,31 @@
 
 #define REFUSAL_ARGV_MAX 300u
 #define REFUSAL_REASON_MAX 600u
-/* Arguments that are looked at one by one: more are a way to keep the warden busy, and are hidden.
- */
-#define REDACTED_MAX 4096u
 #define WORDS_MAX (32u * 1024)
 
-static const Policy *policy_of(const Request *request)
+/* argv[0] is whatever the caller made it; the command is what the shim stood in for. */
+void words_display(Request *request, Buffer *out, size_t most)
 {
-    const PolicyRef *reference = request->policy ? request->policy : request->warden->policy;
-    return reference ? reference->policy : NULL;
-}
+    const size_t begun = buffer_size(out), argc = request->words.argc;
+    size_t count = 0;
 
-static char *redacted(const Policy *policy, const char *text)
-{
-    Buffer buffer = BUFFER_EMPTY(2 * (size_t)SHIM_REQUEST_MAX);
-    policy_redact(policy, text, strlen(text), &buffer);
-    char *result = buffer_take_string(&buffer);
-    return result ? result : strdup("[redacted]");
-}
-
-/* True when a pattern matches across the boundary of two arguments ("--token SECRET"). */
-static bool crosses(const Policy *policy, const char *first, const char *second,
-                    const char *first_redacted, const char *second_redacted)
-{
-    Buffer joined = BUFFER_EMPTY(SHIM_REQUEST_MAX), once = BUFFER_EMPTY(2 * SHIM_REQUEST_MAX),
-           apart = BUFFER_EMPTY(2 * SHIM_REQUEST_MAX);
-
-    buffer_printf(&joined, "%s %s", first, second);
-    buffer_printf(&apart, "%s %s", first_redacted, second_redacted);
-    policy_redact(policy, joined.bytes ? joined.bytes : "", buffer_size(&joined), &once);
-    bool differ = joined.error < 0 || once.error < 0 || apart.error < 0 ||
-                  once.size != apart.size || memcmp(once.bytes, apart.bytes, once.size) != 0;
-    buffer_done(&joined);
-    buffer_done(&once);
-    buffer_done(&apart);
-    return differ;
-}
-
-void redacted_argv_done(RedactedArgv *argv)
-{
-    for (size_t i = 0; argv->owned && i < argv->argc; i++)
-        free(argv->owned[i]);
-    free(argv->owned);
-    *argv = (RedactedArgv){.argv = NULL};
-}
-
-void words_argv(const Request *request, RedactedArgv *ret)
-{
-    const ShimRequest *words = &request->words;
-    const Policy *policy = policy_of(request);
-
-    *ret = (RedactedArgv){.argv = words->argv, .argc = words->argc};
-    if (words->argc == 0 || !policy || !policy_redacts(policy))
-        return;
-    ret->owned = calloc(words->argc, sizeof *ret->owned);
-    if (!ret->owned) { /* rather nothing than a secret */
-        ret->argc = 0;
-        return;
-    }
-    size_t examined = words->argc < REDACTED_MAX ? words->argc : REDACTED_MAX;
-    for (size_t i = 0; i < words->argc; i++)
-        ret->owned[i] = i < examined ? redacted(policy, words->argv[i]) : strdup("[redacted]");
-    for (size_t i = 0; i + 1 < examined; i++) {
-        const char *first = ret->owned[i] ? ret->owned[i] : "",
-                   *second = ret->owned[i + 1] ? ret->owned[i + 1] : "";
-        if (!crosses(policy, words->argv[i], words->argv[i + 1], first, second))
-            continue;
-        free(ret->owned[i + 1]);
-        ret->owned[i + 1] = strdup("[redacted]");
-    }
-    for (size_t i = 0; i < words->argc; i++)
-        if (!ret->owned[i]) {
-            redacted_argv_done(ret);
+    (void)redacted_argv(request, most, &count);
+    /* The one that does not fit, too: its beginning does. */
+    const char *const *argv = redacted_first(request, count + 1, &count);
+    text_display_argument(out, request->name ? request->name : "?", most);
+    for (size_t i = 1; i < argc; i++) {
+        size_t used = buffer_size(out) - begun;
+        if (used >= most || i >= count) {
+            buffer_printf(out, " …(+%zu arguments)", argc - i);
             return;
         }
-    ret->argv = (const char **)ret->owned;
-}
-
-void words_display(const Request *request, Buffer *out, size_t most)
-{
-    RedactedArgv argv;
-    size_t begun = buffer_size(out);
-
-    words_argv(request, &argv);
-    /* argv[0] is whatever the caller made it; the command is what the shim stood in for. */
-    text_display_argument(out, request->name ? request->name : "?", most);
-    size_t used = buffer_size(out) - begun;
-    if (argv.argc > 1) {
         buffer_put_u8(out, ' ');
-        text_display_argv(out, argv.argv + 1, argv.argc - 1, used < most ? most - used : most);
+        text_display_argument(out, argv[i], most - used);
     }
-    redacted_argv_done(&argv);
 }
 
 /* denied: git push --force (rule "no-force-push": history rewrites need a human; try …) */
-char *words_refusal(const Request *request, const char *what, const char *rule, const char *reason)
+char *words_refusal(Request *request, const char *what, const char *rule, const char *reason)
 {
     Buffer text = BUFFER_EMPTY(WORDS_MAX);
 
@@ -130,12 +60,32 @@ char *words_waiting(const Request *request)
 {
     char left[CLOCK_TEXT_MAX];
     Buffer text = BUFFER_EMPTY(WORDS_MAX);
-    uint64_t now = clock_monotonic_ms(), end = request->approval->expires_at_ms;
+    uint64_t now = clock_monotonic_ms(), end = request->asked_until_ms;
     /* Rounded to seconds: "9m59.997s" helps nobody. */
     uint64_t seconds = end > now ? (end - now + 500) / 1000 : 0;
 
-    buffer_printf(&text, "waiting for approval %s (expires in %s)", request->approval->id,
+    buffer_printf(&text, "waiting for approval %s (%s %s", request->approval_id,
+                  request->impatient ? "this call waits for" : "expires in",
                   clock_format_duration(seconds * 1000, left));
+    if (!digest_is_zero(&request->coverage.exact))
+        buffer_puts(&text, "; if it is cut off, run the same command again later");
+    buffer_put_u8(&text, ')');
+    return buffer_take_string(&text);
+}
+
+char *words_unanswered(const Request *request, uint64_t patience_ms, uint64_t kept_ms)
+{
+    char waited[CLOCK_TEXT_MAX], kept[CLOCK_TEXT_MAX];
+    Buffer text = BUFFER_EMPTY(WORDS_MAX);
+
+    buffer_printf(&text, "pending approval %s: a human has been asked ", request->approval_id);
+    if (patience_ms > 0)
+        buffer_printf(&text, "but has not answered within %s, ",
+                      clock_format_duration(patience_ms, waited));
+    buffer_printf(&text,
+                  "and nothing was run; run the same command again later to get the answer (kept "
+                  "for %s)",
+                  clock_format_duration(kept_ms, kept));
     return buffer_take_string(&text);
 }
 
