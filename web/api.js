@@ -23,10 +23,12 @@ const GENERIC = {
 };
 
 let csrf = null;
+let logins = 0; // an answer to a call of an earlier session says nothing about this one
 let onLogout = () => {};
 
 export function setCsrf(token) {
   csrf = token;
+  logins += 1;
 }
 
 // Called when the warden says that nobody is logged in.
@@ -51,6 +53,7 @@ export async function call(method, path, body) {
   const headers = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (method !== "GET" && csrf) headers["X-Clawrden-CSRF"] = csrf;
+  const login = logins;
   let response;
   try {
     response = await fetch(path, {
@@ -67,7 +70,7 @@ export async function call(method, path, body) {
   }
   if (!response.ok) {
     const error = await failure(response);
-    if (error.status === 401 && path !== "/api/login") onLogout(error);
+    if (error.status === 401 && path !== "/api/login" && login === logins) onLogout();
     throw error;
   }
   try {

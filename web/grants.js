@@ -1,14 +1,15 @@
 // Approvals that are remembered: what each covers, in the words it was given with, and an end to it.
 
 import { get, remove } from "./api.js";
+import { coalesced } from "./coalesce.js";
 import { h, setHidden, setText } from "./dom.js";
 import { shown } from "./text.js";
 import { day, duration } from "./time.js";
 
+const FETCH_GAP = 500; // ms
+
 export class Grants {
   #grants = [];
-  #fetching = false;
-  #again = false;
   #connected = false;
 
   // `page`: {role, announce(words)}
@@ -37,23 +38,15 @@ export class Grants {
     }
   }
 
-  async refresh() {
-    if (this.#fetching) {
-      this.#again = true;
-      return;
-    }
-    this.#fetching = true;
+  refresh = coalesced(() => this.#fetch(), FETCH_GAP);
+
+  async #fetch() {
     try {
-      do {
-        this.#again = false;
-        const { grants } = await get("/api/grants");
-        this.#show(grants);
-        if (this.trouble.textContent.startsWith("The grants")) this.#say("");
-      } while (this.#again);
+      const { grants } = await get("/api/grants");
+      this.#show(grants);
+      if (this.trouble.textContent.startsWith("The grants")) this.#say("");
     } catch (error) {
       this.#say(`The grants cannot be shown: ${error.message}.`);
-    } finally {
-      this.#fetching = false;
     }
   }
 

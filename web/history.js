@@ -6,6 +6,7 @@ import { commandBoxes, plain, shown } from "./text.js";
 import { clock, day, took } from "./time.js";
 
 const KEPT = 200;
+const DRAW = 100; // ms: a flood of records is drawn in portions
 
 // The look of each kind of record: good, bad, ask, or plain.
 const LOOKS = {
@@ -90,7 +91,10 @@ function line(record) {
 }
 
 export class History {
-  #seqs = new Set();
+  #seqs = new Set(); // of what is shown
+  #waiting = []; // records to be drawn
+  #timer = 0;
+  #loading = false;
   last = 0; // the newest record's seq
 
   constructor() {
@@ -104,6 +108,7 @@ export class History {
 
   // Fetches the last records. They replace what is shown: the journal may be another one.
   async load() {
+    this.#loading = true;
     try {
       const { records } = await get(`/api/history?limit=${KEPT}`);
       this.#seqs = new Set(records.map((record) => record.seq));
@@ -115,9 +120,29 @@ export class History {
       setHidden(this.trouble, false);
     }
     setHidden(this.empty, this.list.childElementCount > 0);
+    this.#loading = false;
+    if (this.#waiting.length > 0) this.#draw();
+  }
+
+  stop() {
+    clearTimeout(this.#timer);
   }
 
   add(record) {
+    this.#waiting.push(record);
+    if (this.#waiting.length > KEPT) this.#waiting.shift();
+    if (!this.#timer) this.#timer = setTimeout(() => this.#draw(), DRAW);
+  }
+
+  #draw() {
+    clearTimeout(this.#timer);
+    this.#timer = 0;
+    if (this.#loading) return; // it will be done then
+    for (const record of this.#waiting) this.#insert(record);
+    this.#waiting = [];
+  }
+
+  #insert(record) {
     if (this.#seqs.has(record.seq)) return;
     this.#seqs.add(record.seq);
     if (record.seq > this.last) {

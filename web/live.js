@@ -2,6 +2,7 @@
 // warden now and then, because a connection can die without a word.
 
 import { ApiError, get } from "./api.js";
+import { coalesced } from "./coalesce.js";
 
 // The journal's events (docs/journal.md); an EventSource must be told each name.
 export const EVENTS = [
@@ -10,6 +11,7 @@ export const EVENTS = [
 ];
 
 const ASK_EVERY = 5000; // ms
+const ASK_GAP = 500;
 const RETRY_FIRST = 500;
 const RETRY_LAST = 5000;
 
@@ -119,7 +121,9 @@ export class Live extends EventTarget {
   }
 
   // Asks for the status now.
-  async ask() {
+  ask = coalesced(() => this.#ask(), ASK_GAP);
+
+  async #ask() {
     try {
       this.#tell("status", await get("/api/status"));
     } catch (error) {

@@ -36,7 +36,8 @@ class Dashboard {
         h("h1", { class: "brand" }, h("img", { src: "/icon.svg", alt: "", width: "24", height: "24" }),
           h("span", { class: "brand-name" }, "Clawrden")),
         this.pill,
-        h("span", { class: "who" }, plain(session.name, 40), " · ", plain(session.role, 40)),
+        h("span", { class: "who" }, plain(session.name, 40), " · ", plain(session.role, 40),
+          Array.isArray(session.jails) ? ` · only ${plain(session.jails.join(", "))}` : ""),
         h("button", { type: "button", id: "logout", onclick: () => this.#logout() }, "Log out"),
         this.banner),
       h("main", { class: "grid" }, this.queue.element,
@@ -60,8 +61,7 @@ class Dashboard {
   stop() {
     this.stopped = true;
     this.live.stop();
-    this.queue.stop();
-    this.grants.stop();
+    for (const part of [this.queue, this.grants, this.history]) part.stop();
     closeDialogs();
   }
 
@@ -151,7 +151,10 @@ function enter(session) {
 }
 
 async function begin() {
-  whenLoggedOut(() => leave(dashboard ? "Your session has ended. Please log in again." : ""));
+  whenLoggedOut(() => {
+    if (dashboard) leave("Your session has ended. Please log in again.");
+    else if (!place.querySelector("form.login")) leave("");
+  });
   try {
     enter(await get("/api/session"));
   } catch (error) {

@@ -3,12 +3,14 @@
 // away from under a hand that is about to answer.
 
 import { get } from "./api.js";
+import { coalesced } from "./coalesce.js";
 import { anyDialogOpen } from "./dialog.js";
 import { h, setHidden, setText } from "./dom.js";
 import { Entry } from "./entry.js";
 import { plain, shown } from "./text.js";
 
 const PAGE = 100;
+const FETCH_GAP = 100; // ms between fetches of a queue that does not stop to change
 const KEEP_ENDED = 4000; // ms that an answered question stays at least
 const OUTCOMES_MAX = 500;
 
@@ -18,8 +20,6 @@ export class Queue {
   #outcomes = new Map(); // id of a question or request → record
   #wanted = PAGE;
   #round = 0; // fetches begun
-  #fetching = null;
-  #again = false;
   #connected = false;
   #first = true;
   #hovered = false;
@@ -116,24 +116,14 @@ export class Queue {
     this.refresh();
   }
 
-  // Fetches the queue; calls that come meanwhile are one more fetch. True: it was fetched.
-  refresh() {
-    if (this.#fetching) {
-      this.#again = true;
-      return this.#fetching;
-    }
-    this.#fetching = this.#fetchAll().finally(() => { this.#fetching = null; });
-    return this.#fetching;
-  }
+  // Fetches the queue. True: what stands there is what the warden said just now.
+  refresh = coalesced(() => this.#fetch(), FETCH_GAP);
 
-  async #fetchAll() {
+  async #fetch() {
+    this.#round += 1;
+    const round = this.#round;
     try {
-      do {
-        this.#again = false;
-        this.#round += 1;
-        const round = this.#round;
-        this.#apply(await this.#pages(), round);
-      } while (this.#again);
+      this.#apply(await this.#pages(), round);
       return true;
     } catch (error) {
       this.page.failed(error);

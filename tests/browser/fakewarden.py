@@ -8,6 +8,7 @@ import mimetypes
 import os
 import queue
 import threading
+from urllib.parse import parse_qs
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 WEB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "web")
@@ -117,7 +118,8 @@ class FakeWarden:
         if path == "/api/events" and not self.broken:
             self.stream(handler)
         elif path.startswith("/api/"):
-            status, answer = self.answer(handler.command, path, body)
+            status, answer = self.answer(handler.command, path, body,
+                                         parse_qs(handler.path.partition("?")[2]))
             self.send(handler, status, json.dumps(answer).encode(), "application/json")
         else:
             self.asset(handler, "index.html" if path == "/" else path[1:])
@@ -162,15 +164,23 @@ class FakeWarden:
             except OSError:
                 return
 
-    def answer(self, method, path, body):
+    def page_of_questions(self, query):
+        limit, after = int(query["limit"][0]), query.get("after", [""])[0]
+        names = [entry["id"] for entry in self.questions]
+        begin = names.index(after) + 1 if after else 0
+        page = self.questions[begin:begin + limit]
+        more = begin + limit < len(self.questions)
+        return {"pending": page, "total": len(names), "next": page[-1]["id"] if more else None}
+
+    def answer(self, method, path, body, query):
         if self.broken:
             return self.broken, {"error": "the warden is away", "code": "not_ready"}
         if (method, path) in self.answers:
             return self.answers[method, path]
+        if (method, path) == ("GET", "/api/queue"):
+            return 200, self.page_of_questions(query)
         if method == "GET":
             return 200, {"/api/session": self.session,
-                         "/api/queue": {"pending": self.questions, "total": len(self.questions),
-                                        "next": None},
                          "/api/grants": {"grants": self.grants},
                          "/api/history": {"records": self.records[:-201:-1], "next": None},
                          "/api/status": {**self.status, "jails": self.jails}}[path]

@@ -409,12 +409,29 @@ def test_quiet_questions_are_one_line_for_each_rule(browser, fake):
 
 def test_more_than_a_page(browser, fake):
     fake = fake()
-    many = [question(number) for number in range(1, 100)]
-    pages = {"first": {"pending": many, "total": 250, "next": "AAAA99"}}
-    fake.answers["GET", "/api/queue"] = (200, pages["first"])
+    fake.questions = [question(number) for number in range(1, 251)]
     browser.open(fake.url)
     wait_for(lambda: browser.title == "(250) Clawrden", what="the count of all")
-    assert "more wait" in browser.text(".more")
+    assert len(entries(browser)) == 100
+    assert browser.see(".more").text == "150 more wait: show the next 100"
+    browser.click(".more")
+    wait_for(lambda: len(entries(browser)) == 200, what="the second page")
+    fake.questions = fake.questions[240:]
+    fake.record("killed", jail="my-agent")
+    wait_for(lambda: browser.title == "(10) Clawrden", what="what is left")
+    browser.gone(".entry:not(.entry-ended):not([data-id^=AAAA24]):not([data-id=AAAA250])")
+    assert not browser.see(".queue").text.count("more wait")
+
+
+def test_a_flood_of_records_is_few_calls(browser, fake):
+    fake = fake()
+    show(browser, fake)
+    before = len(fake.calls)
+    for number in range(3000):
+        fake.record("killed", message=f"number {number}", grant="G-AAAAAA")
+    browser.says(".record:first-child", "number 2999")
+    assert len(browser.all(".record")) == 200
+    assert len(fake.calls) - before < 300
 
 
 # The rest of the page.
