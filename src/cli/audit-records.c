@@ -12,11 +12,11 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "cli/audit.h"
+#include "cli/numbers.h"
+#include "cli/record-filter.h"
 #include "cli/record.h"
 #include "cli/show.h"
-#include "cli/times.h"
 #include "journal/journal-file.h"
 #include "journal/line.h"
 
@@ -24,17 +24,11 @@
 #define FLUSH_BYTES ((size_t)64 << 10)
 #define LAST_MAX 1000000u
 
-/* Members that must have a value; NULL: any. */
-enum { BY_REQUEST, BY_JAIL, BY_COMMAND, BY_EVENT, BY_VERDICT, BY_COUNT };
-static const char *const filter_names[BY_COUNT] = {"request", "jail", "command", "event",
-                                                   "verdict"};
-
 typedef enum Format { FORMAT_TEXT, FORMAT_JSON, FORMAT_JSONL, FORMAT_CSV } Format;
 
 typedef struct Selection {
-    const char *values[BY_COUNT];
-    const char *since_text, *until_text, *last_text;
-    uint64_t since_us, until_us;
+    RecordFilter filter;
+    const char *last_text;
     size_t last; /* 0: all */
     Format format;
 
@@ -45,93 +39,21 @@ typedef struct Selection {
     size_t ring_next;
 } Selection;
 
-static bool is_event(const char *name)
-{
-    for (int event = 0; event < JOURNAL_EVENT_MAX_; event++)
-        if (strcmp(journal_event_name((JournalEvent)event), name) == 0)
-            return true;
-    return false;
-}
-
 /* Checks the options' values. 0 or CLI_USAGE. */
 static int selection_prepare(Selection *selection)
 {
-    const char *event = selection->values[BY_EVENT], *last = selection->last_text;
-    char *end = NULL;
+    const char *last = selection->last_text;
+    unsigned count;
+    int result = record_filter_prepare(&selection->filter, &audit_syntax);
 
-    selection->until_us = UINT64_MAX;
-    if (selection->since_text && cli_parse_time(selection->since_text, &selection->since_us) < 0)
-        return cli_usage_error(&audit_syntax, CLI_TIME_MISTAKE, selection->since_text);
-    if (selection->until_text && cli_parse_time(selection->until_text, &selection->until_us) < 0)
-        return cli_usage_error(&audit_syntax, CLI_TIME_MISTAKE, selection->until_text);
-    if (event && !is_event(event))
-        return cli_usage_error(&audit_syntax, "no such event: %s (docs/journal.md lists them)",
-                               event);
-    if (!last)
-        return 0;
-    selection->last = strtoul(last, &end, 10);
-    if (last[0] < '0' || last[0] > '9' || *end || selection->last == 0 ||
-        selection->last > LAST_MAX)
+    if (result != 0 || !last)
+        return result;
+    if (cli_parse_count(last, LAST_MAX, &count) < 0)
         return cli_usage_error(&audit_syntax, "--last wants a number from 1 to %u: %s", LAST_MAX,
                                last);
+    selection->last = count;
     selection->ring = calloc(selection->last, sizeof *selection->ring);
     return selection->ring ? 0 : cli_usage_error(&audit_syntax, "out of memory");
-}
-
-static bool is_filtered(const Selection *selection)
-{
-    bool filtered = selection->since_text || selection->until_text;
-    for (size_t i = 0; i < BY_COUNT; i++)
-        filtered |= selection->values[i] != NULL;
-    return filtered;
-}
-
-/* A command is named as a whole or by its last part. */
-static bool matches(size_t by, const char *wanted, const char *bytes, size_t size)
-{
-    size_t wanted_size = strlen(wanted);
-
-    if (size < wanted_size || memcmp(bytes + size - wanted_size, wanted, wanted_size) != 0)
-        return false;
-    return size == wanted_size || (by == BY_COMMAND && bytes[size - wanted_size - 1] == '/');
-}
-
-/* False only when the line cannot hold a wanted value, which is found out ten times faster than
- * by parsing it. Values that JSON may write in another way, and parts of paths, are left to that.
- */
-static bool may_be_selected(const Selection *selection, const char *line, size_t size)
-{
-    for (size_t by = 0; by < BY_COUNT; by++) {
-        const char *wanted = selection->values[by];
-        if (!wanted || by == BY_COMMAND || strpbrk(wanted, "\"\\"))
-            continue;
-        bool plain = true;
-        for (const char *c = wanted; *c; c++)
-            plain &= *c >= ' ' && *c < 0x7f;
-        if (plain && !memmem(line, size, wanted, strlen(wanted)))
-            return false;
-    }
-    return true;
-}
-
-static bool is_selected(const Selection *selection, const json_t *record)
-{
-    uint64_t time_us = 0;
-    const char *time_text = json_string_value(json_object_get(record, "ts"));
-
-    if ((selection->since_text || selection->until_text) &&
-        (!time_text || clock_parse_time(time_text, &time_us) < 0 || time_us < selection->since_us ||
-         time_us > selection->until_us))
-        return false;
-    for (size_t by = 0; by < BY_COUNT; by++) {
-        size_t size = 0;
-        if (!selection->values[by])
-            continue;
-        _cleanup_free_ char *bytes = show_bytes(json_object_get(record, filter_names[by]), &size);
-        if (!bytes || !matches(by, selection->values[by], bytes, size))
-            return false;
-    }
-    return true;
 }
 
 static int flush(Selection *selection)
@@ -206,14 +128,14 @@ static int on_line(const char *line, size_t size, void *userdata)
     Selection *selection = userdata;
     int result = 0;
 
-    if (selection->ring && !is_filtered(selection))
+    if (selection->ring && !record_filter_is_set(&selection->filter))
         return memchr(line, '\0', size) ? 0 : keep(selection, line, size);
-    if (!may_be_selected(selection, line, size))
+    if (!record_filter_may_match(&selection->filter, line, size))
         return 0;
     json_t *record = parse_line(selection, line, size);
     if (!record)
         return 0;
-    if (is_selected(selection, record))
+    if (record_filter_matches(&selection->filter, record))
         result = selection->ring ? keep(selection, line, size)
                                  : put_record(selection, record, line, size);
     json_decref(record);
@@ -268,13 +190,13 @@ int audit_records_main(Cli *cli, int argc, char **argv)
     _cleanup_(selection_done)
     Selection selection = {.out = BUFFER_EMPTY(8 * JOURNAL_LINE_MAX)};
     const CliOption options[] = {{"file", &file, NULL, NULL},
-                                 {"request", &selection.values[BY_REQUEST], NULL, NULL},
-                                 {"jail", &selection.values[BY_JAIL], NULL, NULL},
-                                 {"command", &selection.values[BY_COMMAND], NULL, NULL},
-                                 {"event", &selection.values[BY_EVENT], NULL, NULL},
-                                 {"verdict", &selection.values[BY_VERDICT], NULL, NULL},
-                                 {"since", &selection.since_text, NULL, NULL},
-                                 {"until", &selection.until_text, NULL, NULL},
+                                 {"request", &selection.filter.values[FILTER_REQUEST], NULL, NULL},
+                                 {"jail", &selection.filter.values[FILTER_JAIL], NULL, NULL},
+                                 {"command", &selection.filter.values[FILTER_COMMAND], NULL, NULL},
+                                 {"event", &selection.filter.values[FILTER_EVENT], NULL, NULL},
+                                 {"verdict", &selection.filter.values[FILTER_VERDICT], NULL, NULL},
+                                 {"since", &selection.filter.since_text, NULL, NULL},
+                                 {"until", &selection.filter.until_text, NULL, NULL},
                                  {"last", &selection.last_text, NULL, NULL},
                                  {exporting ? "format" : NULL, &format, NULL, NULL},
                                  {0}};
@@ -299,7 +221,7 @@ int audit_records_main(Cli *cli, int argc, char **argv)
         return selection.unwritten ? CLI_REFUSED : audit_read_failed(path, result);
     if (selection.unreadable > 1)
         cli_error("%zu lines are no records", selection.unreadable);
-    bool nothing = selection.found == 0 && is_filtered(&selection);
+    bool nothing = selection.found == 0 && record_filter_is_set(&selection.filter);
     if (nothing && !cli->json)
         cli_error("no such records");
     return nothing || selection.unreadable > 0 ? CLI_REFUSED : CLI_DONE;

@@ -140,5 +140,6 @@ static int end_grant(Cli *cli, int argc, char **argv)
 
 int grants_main(Cli *cli, int argc, char **argv)
 {
-    return strcmp(argv[0], "revoke") == 0 ? end_grant(cli, argc, argv) : list_grants(cli, argc, argv);
+    return strcmp(argv[0], "revoke") == 0 ? end_grant(cli, argc, argv)
+                                          : list_grants(cli, argc, argv);
 }

@@ -48,10 +48,23 @@ static const char usage[] =
     "Exit status: 0 done, 1 refused or not found, 2 usage, 3 warden unreachable.\n";
 
 static const CliVerb verbs[] = {
-    {"status", status_main}, {"queue", queue_main},   {"approve", decide_main},
-    {"deny", decide_main},   {"grants", grants_main}, {"revoke", grants_main},
-    {"kill", kill_main},     {"resume", kill_main},   {"policy", policy_main},
-    {"audit", audit_main},   {"doctor", doctor_main}, {0},
+    {"status", status_main},
+    {"watch", watch_main},
+    {"queue", queue_main},
+    {"approve", decide_main},
+    {"deny", decide_main},
+    {"grants", grants_main},
+    {"revoke", grants_main},
+    {"history", history_main},
+    {"kill", kill_main},
+    {"resume", kill_main},
+    {"jails", jails_main},
+    {"policy", policy_main},
+    {"audit", audit_main},
+    {"token", token_main},
+    {"user", user_main},
+    {"doctor", doctor_main},
+    {0},
 };
 
 /* Names the mistake and what there is. */

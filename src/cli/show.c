@@ -50,6 +50,11 @@ void show_member(Buffer *out, const json_t *object, const char *name, size_t mos
         text_display(out, bytes, size, most);
 }
 
+void show_text(Buffer *out, const char *text, size_t most)
+{
+    text_display(out, text, strlen(text), most);
+}
+
 void show_words(Buffer *out, const json_t *object, const char *name, size_t most)
 {
     const json_t *value = json_object_get(object, name);

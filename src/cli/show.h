@@ -10,7 +10,9 @@
 
 /* A member's text in display form; "" when it is missing. {"base64":"…"} is decoded. */
 void show_member(Buffer *out, const json_t *object, const char *name, size_t most);
-/* The same for words that the warden has put into display form already. */
+/* A text of our own or an operator's, in display form. */
+void show_text(Buffer *out, const char *text, size_t most);
+/* A member's text for words that the warden has put into display form already. */
 void show_words(Buffer *out, const json_t *object, const char *name, size_t most);
 /* The whole vector with visible boundaries. */
 void show_argv(Buffer *out, const json_t *argv, size_t most);
