@@ -42,7 +42,10 @@ static const int watched[] = {SIGINT,  SIGTERM, SIGHUP,  SIGQUIT, SIGUSR1, SIGUS
 static const int stopping[] = {SIGTSTP, SIGTTIN, SIGTTOU};
 
 #define BIT(signal_number) (UINT64_C(1) << ((signal_number)-1))
-#define CANCELS (BIT(SIGINT) | BIT(SIGTERM) | BIT(SIGHUP) | BIT(SIGQUIT))
+#define DEADLY (BIT(SIGINT) | BIT(SIGTERM) | BIT(SIGHUP) | BIT(SIGQUIT))
+/* A human at the keyboard does not want it any more. TERM and HUP come from agents that ran out of
+ * patience: the warden sees a lost caller then, whose question stays open for a retry. */
+#define CANCELS (BIT(SIGINT) | BIT(SIGQUIT))
 #define JOB_CONTROL (BIT(SIGTSTP) | BIT(SIGCONT))
 
 void signals_open(Shim *shim)
@@ -235,9 +238,10 @@ static void take_stop(Shim *shim, const sigset_t *stops)
 /* A signal while nothing runs. Those that are for the command stay for it. */
 static void take_while_waiting(Shim *shim, int signal_number, bool group)
 {
-    if (BIT(signal_number) & CANCELS) {
+    if (BIT(signal_number) & DEADLY) {
         const uint8_t frame[SHIM_FRAME_HEADER_SIZE] = {SHIM_FRAME_CANCEL};
-        if (shim->phase == PHASE_WAITING || shim->phase == PHASE_PENDING)
+        if (BIT(signal_number) & CANCELS &&
+            (shim->phase == PHASE_WAITING || shim->phase == PHASE_PENDING))
             (void)send_frame(shim, frame, sizeof frame);
         die_by_signal(signal_number);
     }
