@@ -34,7 +34,7 @@ export class Entry {
   #settling = 0;
   #place = "";
 
-  // `desk`: {role, connected(), decided(entry, verb, answer), refresh()}
+  // `desk`: {role, name, connected(), decided(entry, verb, answer), refresh()}
   constructor(data, desk) {
     this.desk = desk;
     this.ended = false;
@@ -126,24 +126,33 @@ export class Entry {
     this.countdown.classList.toggle("hurry", left < HURRY);
   }
 
-  // Why this person cannot answer, in words, or null.
-  whyNot() {
+  // Whoever has approved may still deny, as long as others must approve too.
+  #mayNot(denying) {
+    if (this.data.may_decide !== false) return false;
+    const mine = (name) => name.split(" (uid ")[0] === this.desk.name;
+    return !(denying && this.data.approved_by?.some(mine));
+  }
+
+  // Why this person cannot answer so, in words, or null.
+  whyNot(denying = false) {
     if (this.ended) return "This question does not wait any more.";
     if (!this.desk.connected()) return "Not connected: what you see may be old.";
-    if (this.data.may_decide === false) return this.data.why_not || "You may not decide this.";
+    if (this.#mayNot(denying)) return this.data.why_not || "You may not decide this.";
     return null;
   }
 
-  ready() {
-    return this.whyNot() === null && this.#seen && this.#still && !this.#busy;
+  ready(denying = false) {
+    return this.whyNot(denying) === null && this.#seen && this.#still && !this.#busy;
   }
 
   refresh() {
     if (!this.actions) return;
     const forbidden = !this.ended && this.data.may_decide === false;
     for (const button of [this.approve, this.remember, this.deny]) {
-      button.disabled = forbidden || this.ended || (button === this.remember && !this.grantable);
-      button.setAttribute("aria-disabled", String(button.disabled || !this.ready()));
+      const denying = button === this.deny;
+      button.disabled = this.#mayNot(denying) || this.ended
+        || (button === this.remember && !this.grantable);
+      button.setAttribute("aria-disabled", String(button.disabled || !this.ready(denying)));
     }
     this.why.replaceChildren(...(forbidden ? [shown(this.data.why_not || "you may not decide this")]
       : []));
@@ -221,7 +230,7 @@ export class Entry {
   }
 
   openDeny() {
-    if (!this.ready()) return;
+    if (!this.ready(true)) return;
     const reason = h("input", {
       id: freshId("reason"), type: "text", maxlength: "500", autocomplete: "off", autofocus: true,
     });
@@ -231,7 +240,7 @@ export class Entry {
         h("label", { for: reason.id }, "Reason, told to the agent (may be empty)"), reason],
       confirm: "Deny",
       danger: true,
-      possible: () => this.whyNot(),
+      possible: () => this.whyNot(true),
       run: () => this.#decide("deny", reason.value.trim() ? { reason: reason.value.trim() } : {}),
     });
   }
@@ -243,7 +252,7 @@ export class Entry {
     const radio = (group, value, checked, disabled, ...words) => h("label", { class: "choice" },
       h("input", { type: "radio", name: group, value, checked, disabled }), h("span", {}, ...words));
     const what = h("fieldset", {}, h("legend", {}, "What will run without being asked again"),
-      grant.exact ? radio(form.what, "exact", true, false, h("b", {}, "Exactly this: "),
+      grant.exact ? radio(form.what, "exact", true, false, h("b", {}, "Exact: "),
         shown(grant.exact, { fold: "never" })) : null,
       grant.widened ? radio(form.what, "widened", !grant.exact, false, h("b", {}, "Wider: "),
         shown(grant.widened, { fold: "never" })) : null);

@@ -27,9 +27,9 @@ function by(record) {
     record.via ? ` (${plain(record.via, 40)})` : ""];
 }
 
-function approved(record) {
-  return record.verdict === "approved" || record.verdict === "allow";
-}
+const DECISIONS = {
+  approved: "approved", allow: "approved", granted: "allowed", counted: "approved by one of several,",
+};
 
 function underGrant(record) {
   return record.verdict === "granted"
@@ -50,10 +50,8 @@ const SENTENCES = {
   judged: (record) => [[{ allow: "allowed", deny: "denied", ask: "to be asked", granted: "allowed" }[
     record.verdict] ?? "judged", ...underGrant(record)], because(record)],
   asked: (record) => [["asked"], because(record)],
-  decided: (record) => (record.verdict === "granted"
-    ? [["allowed", ...underGrant(record), ...by(record)], []]
-    : [[approved(record) ? "approved" : "denied", ...by(record)],
-      record.reason ? ["because: ", shown(record.reason)] : []]),
+  decided: (record) => [[DECISIONS[record.verdict] ?? "denied", ...underGrant(record), ...by(record)],
+    record.reason ? ["because: ", shown(record.reason)] : []],
   started: (record) => [["started"], record.executor ? [` (${plain(record.executor, 40)})`] : []],
   ended: (record) => [ending(record), record.reason ? [" (", shown(record.reason), ")"] : []],
   denied: (record) => [["denied"], because(record)],
@@ -66,7 +64,9 @@ const SENTENCES = {
   late: (record) => [["decided too late, or twice", ...by(record)], []],
   login: (record) => [["login", ...by(record)], []],
   config: (record) => [["configuration", ...by(record)], []],
-  grant: (record) => [["grant ", h("code", {}, plain(record.grant ?? "", 40)), ...by(record)], []],
+  grant: (record) => [["grant ", h("code", {}, plain(record.grant ?? "", 40)), " ",
+    plain(record.verdict ?? "", 40), ...by(record)],
+  record.reason ? ["(", shown(record.reason), ")"] : []],
   start: () => [["the warden started"], []],
   stop: () => [["the warden stopped"], []],
   recovery: () => [["recovery"], []],
@@ -75,7 +75,7 @@ const SENTENCES = {
 function line(record) {
   const sentence = SENTENCES[record.event] ?? (() => [[plain(record.event ?? "record", 40)], []]);
   const [before, after] = sentence(record);
-  const look = record.event === "decided" && !approved(record) && record.verdict !== "granted" ? "bad"
+  const look = record.event === "decided" && !(record.verdict in DECISIONS) ? "bad"
     : record.event === "judged" && record.verdict === "deny" ? "bad"
       : LOOKS[record.event] ?? "plain";
   const hasCommand = Array.isArray(record.argv) && record.argv.length > 0;
@@ -84,7 +84,7 @@ function line(record) {
     h("span", { class: "record-jail" }, record.jail ? shown(record.jail) : ""),
     h("div", { class: "record-words" },
       h("span", { class: "record-what" }, ...before, record.message && !hasCommand ? ":" : ""),
-      hasCommand ? commandBoxes(record.argv, 0, "cut") : null,
+      hasCommand ? commandBoxes(record.argv, record.argv_more ?? 0, "cut") : null,
       after.length ? h("span", {}, ...after, record.message ? ":" : "") : null,
       record.message ? h("span", {}, shown(record.message)) : null,
       record.late === true ? h("b", {}, " (was to be recorded and did not take place)") : null));

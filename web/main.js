@@ -20,6 +20,7 @@ class Dashboard {
   constructor(session) {
     this.session = session;
     this.role = session.role;
+    this.name = session.name;
     this.live = new Live();
     this.queue = new Queue(this);
     this.grants = new Grants(this);

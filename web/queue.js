@@ -24,7 +24,7 @@ export class Queue {
   #first = true;
   #hovered = false;
 
-  // `page`: {role, announce(words), counted(number), failed(error)}
+  // `page`: {role, name, announce(words), counted(number), failed(error)}
   constructor(page) {
     this.page = page;
     this.list = h("div", { class: "entries" });
@@ -70,6 +70,10 @@ export class Queue {
   // Entry's desk.
   get role() {
     return this.page.role;
+  }
+
+  get name() {
+    return this.page.name;
   }
 
   connected() {
@@ -133,15 +137,23 @@ export class Queue {
 
   async #pages() {
     const pending = [];
-    let answer;
-    let after = "";
+    let total = 0;
+    let next = null;
     do {
       const limit = Math.min(this.#wanted - pending.length, 1000);
-      answer = await get(`/api/queue?limit=${limit}${after}`);
+      const after = next ? `&after=${encodeURIComponent(next)}` : "";
+      let answer;
+      try {
+        answer = await get(`/api/queue?limit=${limit}${after}`);
+      } catch (error) {
+        if (next && error.status === 404) break; // it has ended and is forgotten meanwhile
+        throw error;
+      }
       pending.push(...answer.pending);
-      after = `&after=${encodeURIComponent(answer.next ?? "")}`;
-    } while (answer.next && pending.length < this.#wanted);
-    return { pending, total: answer.total ?? pending.length };
+      ({ next } = answer);
+      total = answer.total ?? pending.length;
+    } while (next && pending.length < this.#wanted);
+    return { pending, total };
   }
 
   #apply({ pending, total }, round) {
@@ -154,8 +166,11 @@ export class Queue {
       if (entry && !entry.ended && entry.update(data)) continue;
       fresh.push(this.#show(data, entry));
     }
+    // Of what comes after the pages that were fetched nothing is known.
+    const last = total > pending.length ? pending.at(-1)?.asked_at : null;
     for (const [id, entry] of this.#entries) {
-      if (!waiting.has(id) && !entry.ended) this.#end(entry, round);
+      const beyond = last && entry.data.asked_at >= last;
+      if (!waiting.has(id) && !entry.ended && !beyond) this.#end(entry, round);
     }
     setHidden(this.more, total <= pending.length);
     setText(this.more, `${(total - pending.length).toLocaleString("en")} more wait: show the next ${PAGE}`);
@@ -202,9 +217,11 @@ export class Queue {
     if (!record) {
       entry.end("This question does not wait any more.", "gone");
     } else if (record.event === "decided") {
-      const approved = record.verdict === "approved" || record.verdict === "allow";
-      entry.end(h("span", {}, approved ? "Approved by " : "Denied by ",
-        shown(record.approver || "somebody"), record.via ? ` (${plain(record.via, 40)})` : "", "."),
+      const approved = ["approved", "granted", "counted", "allow"].includes(record.verdict);
+      entry.end(h("span", {}, record.verdict === "granted"
+        ? `Covered by the grant ${plain(record.grant ?? "", 40)} of ` : approved ? "Approved by "
+          : "Denied by ",
+      shown(record.approver || "somebody"), record.via ? ` (${plain(record.via, 40)})` : "", "."),
       approved ? "approved" : "denied");
     } else {
       const words = {

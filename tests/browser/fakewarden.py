@@ -41,6 +41,7 @@ class FakeWarden:
         self.questions, self.records, self.grants = [], [], []
         self.calls = []  # (method, path, body, csrf)
         self.answers = {}  # (method, path) → (status, object)
+        self.forgetful = False  # about the question a page begins after
         self.broken = None  # a status for everything
         self.streams = []
         self.lock = threading.Lock()
@@ -167,10 +168,12 @@ class FakeWarden:
     def page_of_questions(self, query):
         limit, after = int(query["limit"][0]), query.get("after", [""])[0]
         names = [entry["id"] for entry in self.questions]
+        if after and (after not in names or self.forgetful):
+            return 404, {"error": "begin again", "code": "not_found"}
         begin = names.index(after) + 1 if after else 0
         page = self.questions[begin:begin + limit]
         more = begin + limit < len(self.questions)
-        return {"pending": page, "total": len(names), "next": page[-1]["id"] if more else None}
+        return 200, {"pending": page, "total": len(names), "next": page[-1]["id"] if more else None}
 
     def answer(self, method, path, body, query):
         if self.broken:
@@ -178,7 +181,7 @@ class FakeWarden:
         if (method, path) in self.answers:
             return self.answers[method, path]
         if (method, path) == ("GET", "/api/queue"):
-            return 200, self.page_of_questions(query)
+            return self.page_of_questions(query)
         if method == "GET":
             return 200, {"/api/session": self.session,
                          "/api/grants": {"grants": self.grants},

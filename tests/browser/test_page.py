@@ -321,7 +321,8 @@ def test_two_approvals(browser, fake):
     browser.click("[data-id=AAAA01] .approve")
     browser.says("[data-id=AAAA01] .chip-votes", "1 of 2 approvals (alice)")
     browser.says("[data-id=AAAA01] .why", "you have approved this already")
-    assert not browser.all("[data-id=AAAA01] .actions button:enabled")
+    assert [button.text for button in browser.all("[data-id=AAAA01] .actions button:enabled")] == [
+        "Deny…"]  # whoever approved may think better
     browser.says("#announcer", "your approval counts")
 
 
@@ -409,13 +410,20 @@ def test_quiet_questions_are_one_line_for_each_rule(browser, fake):
 
 def test_more_than_a_page(browser, fake):
     fake = fake()
-    fake.questions = [question(number) for number in range(1, 251)]
+    fake.questions = [question(number, asked_at=f"2026-11-24T09:{number // 60:02d}:{number % 60:02d}Z")
+                      for number in range(1, 251)]
     browser.open(fake.url)
     wait_for(lambda: browser.title == "(250) Clawrden", what="the count of all")
     assert len(entries(browser)) == 100
     assert browser.see(".more").text == "150 more wait: show the next 100"
     browser.click(".more")
     wait_for(lambda: len(entries(browser)) == 200, what="the second page")
+    fetches = lambda: len([call for call in fake.calls if call[1] == "/api/queue"])  # noqa: E731
+    fake.forgetful, before = True, fetches()
+    fake.record("asked", approval="AAAA999", request="R999", jail="my-agent", argv=["x"])
+    wait_for(lambda: fetches() >= before + 2, what="a page that is known and one that is not")
+    assert len(entries(browser)) == 200 and browser.text("#connection") == "live"
+    fake.forgetful = False
     fake.questions = fake.questions[240:]
     fake.record("killed", jail="my-agent")
     wait_for(lambda: browser.title == "(10) Clawrden", what="what is left")
