@@ -119,7 +119,7 @@ def test_a_man_page_is_well_formed(name):
 
 
 def test_the_programs_have_man_pages():
-    for page in ("clawrden-warden.8", "clawrden-cli.1", "clawrden-shim.1"):
+    for page in ("clawrden-warden.8", "clawrden-cli.1", "clawrden-shim.1", "clawrden-policy.5"):
         assert os.path.exists(os.path.join(MAN, page + ".scd")), page
 
 
@@ -130,6 +130,40 @@ def test_every_option_is_in_the_man_page():
             manual = file.read().replace("\\", "")
         missing = [option for option in set(re.findall(r"--[a-z][a-z-]+", text)) if option not in manual]
         assert not missing, f"{page}: {missing}"
+
+
+def test_every_key_of_a_policy_is_explained():
+    keys = set()
+    for name in ("schema.c", "schema-rule.c", "schema-ask.c", "schema-argv.c"):
+        keys |= set(re.findall(r'\{"(\w+)", (?:schema_)?read_\w+\}', read(f"src/policy/{name}")))
+    assert {"grant", "approvals", "rate", "most", "command", "jails", "only"} <= keys
+    reference = read("docs/policy.md")
+    manual = read("docs/man/clawrden-policy.5.scd").replace("\\", "")
+    for key in sorted(keys):
+        assert re.search(rf"`[^`]*\b{key}\b[^`]*`", reference), f"docs/policy.md: {key}"
+        assert re.search(rf"\b{key}\b", manual), f"clawrden-policy(5): {key}"
+
+
+def grants():
+    """The rows of docs/policy.md that say which tools can have a wider grant."""
+    text = read("docs/policy.md").split("| `grant` | tools |")[1].split("\n\n")[0]
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    assert len(rows) == 3
+    for form, tools in rows:
+        for tool in re.findall(r"`([^`]+)`", tools):
+            yield pytest.param(form.strip("`"), tool.split(" "), id=f"{form} {tool}")
+
+
+@pytest.mark.parametrize("form, tool", grants())
+def test_a_tool_can_have_the_grant_that_is_documented(form, tool, tmp_path):
+    after = f"argv: {{after: [{tool[1]}]}}, " if len(tool) > 1 else ""
+    path = tmp_path / "policy.yaml"
+    if ":" in form and form[0] != "[":
+        form = "{" + form + "}"
+    path.write_text(f"rules:\n  - {{command: {tool[0]}, {after}action: ask, grant: {form}}}\n")
+    result = subprocess.run([program("clawrden-cli"), "policy", "check", str(path)],
+                            capture_output=True, text=True, timeout=30)
+    assert result.returncode == 0 and "0 warnings" in result.stdout, result.stdout + result.stderr
 
 
 def test_every_dependency_has_its_line():
