@@ -10,7 +10,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -220,39 +219,11 @@ static void test_killed_supervisor(void **state UNUSED)
     driver_stop(&driver);
 }
 
-/* A TCP connection with unsent bytes that waits half a minute when closed; the peer in `ret_peer`
- * does not read. */
-static int lingering_socket(int *ret_peer)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
-    socklen_t size = sizeof address;
-    const struct linger linger = {1, 30};
-    static const char bytes[65536];
-
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(listen(listener, 1), 0);
-    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-    *ret_peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-    (void)close(listener);
-    assert_int_equal(fd_set_nonblock(fd, true), 0);
-    while (send(fd, bytes, sizeof bytes, 0) > 0) {
-    }
-    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
-    return fd;
-}
-
 static void assert_answers_at_once(void)
 {
-    Frame frame;
     uint64_t begun = clock_monotonic_ms();
 
-    driver_send(driver.control, MESSAGE_PING, 0, NULL, 0, NULL, 0);
-    driver_read(driver.control, &frame);
-    assert_int_equal(frame.type, MESSAGE_PONG);
+    driver_settle(&driver);
     assert_true(clock_monotonic_ms() - begun < 15000);
 }
 
@@ -266,7 +237,7 @@ static void test_blocking_close(void **state UNUSED)
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream), 0);
-        fds[0] = lingering_socket(&peer);
+        fds[0] = driver_lingering_socket(&peer);
         assert_int_equal(fd_send(i == 1 ? stream[0] : pair[0], "x", 1, fds, 1, 0), 1);
         (void)close(fds[0]);
         fds[0] = pair[1];
@@ -291,7 +262,7 @@ static void test_blocking_close(void **state UNUSED)
     driver_start(&driver, &(ExecutorOptions){.no_cgroup = false});
     Caller caller = driver_call(&driver);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream), 0);
-    fds[0] = lingering_socket(&peer);
+    fds[0] = driver_lingering_socket(&peer);
     assert_int_equal(fd_send(stream[0], "x", 1, fds, 1, 0), 1);
     (void)close(fds[0]);
     driver_open_raw(&driver, DRIVER_KEY(++counter), caller.connection, stream[1]);

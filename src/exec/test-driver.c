@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -37,17 +38,57 @@ static void give_link(Driver *driver, uint8_t role, uint32_t id, int fd)
     (void)close(fd);
 }
 
-void driver_set_commands(Driver *driver, uint32_t commands)
+void driver_set_commands(Driver *driver, const char *jail, uint32_t commands)
 {
     Buffer payload = BUFFER_EMPTY(1024);
 
-    buffer_put_string(&payload, "test");
+    buffer_put_string(&payload, jail);
     buffer_put_u32(&payload, 50);
     buffer_put_u32(&payload, 200);
     buffer_put_u64(&payload, 64 << 20);
     buffer_put_u32(&payload, commands);
     driver_send(driver->control, MESSAGE_JAIL, 0, payload.bytes, payload.size, NULL, 0);
     buffer_done(&payload);
+}
+
+int driver_lingering_socket(int *ret_peer)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof address;
+    const struct linger linger = {1, 60};
+    static const char bytes[65536];
+
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    *ret_peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    (void)close(listener);
+    assert_int_equal(fd_set_nonblock(fd, true), 0);
+    while (send(fd, bytes, sizeof bytes, 0) > 0) {
+    }
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
+    return fd;
+}
+
+int driver_add_door(Driver *driver, const char *jail, uint32_t id)
+{
+    int link[2];
+    Buffer payload = BUFFER_EMPTY(1024);
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, link), 0);
+    buffer_put_u8(&payload, LINK_ROLE_DOOR);
+    buffer_put_u32(&payload, id);
+    buffer_put_string(&payload, jail);
+    buffer_put_string(&payload, driver->socket);
+    driver_send(driver->control, MESSAGE_LINK, 0, payload.bytes, payload.size, &link[1], 1);
+    buffer_done(&payload);
+    (void)close(link[1]);
+    driver_settle(driver);
+    return link[0];
 }
 
 void driver_settle(Driver *driver)
@@ -144,7 +185,7 @@ void driver_start_again(Driver *driver, const ExecutorOptions *options)
     driver_read(driver->control, &frame);
     assert_int_equal(frame.type, MESSAGE_READY);
 
-    driver_set_commands(driver, DRIVER_COMMANDS);
+    driver_set_commands(driver, "test", DRIVER_COMMANDS);
     int *const ends[] = {&driver->warden, &driver->door, &driver->api};
     static const uint8_t roles[] = {LINK_ROLE_WARDEN, LINK_ROLE_DOOR, LINK_ROLE_API};
     for (size_t i = 0; i < 3; i++) {

@@ -21,7 +21,7 @@
 
 #define DRIVER_TIMEOUT_MS 30000 /* machines that build or test something else are slow */
 #define DRIVER_DOOR_ID 7u
-#define DRIVER_UID 54321 /* nobody else's on this machine */
+#define DRIVER_UID 54321      /* nobody else's on this machine */
 #define DRIVER_COMMANDS 1000u /* the jail's limit, unless a test sets another */
 #define DRIVER_KEY(n) MESSAGE_KEY(DRIVER_DOOR_ID, (n))
 
@@ -53,8 +53,13 @@ void driver_start(Driver *driver, const ExecutorOptions *options);
 void driver_start_in(Driver *driver, const ExecutorOptions *options, const char *cgroup);
 /* The same in a directory that is there already: a second life. */
 void driver_start_again(Driver *driver, const ExecutorOptions *options);
-/* The jail's limit of commands. */
-void driver_set_commands(Driver *driver, uint32_t commands);
+/* A jail's limit of commands; the driver's own jail is "test". */
+void driver_set_commands(Driver *driver, const char *jail, uint32_t commands);
+/* Another door, of a jail whose limit has been set. Its link. */
+int driver_add_door(Driver *driver, const char *jail, uint32_t id);
+/* A TCP connection with unsent bytes whose close waits a minute; the peer in `ret_peer` does not
+ * read. */
+int driver_lingering_socket(int *ret_peer);
 /* Returns when the executor has read and done what was sent to it on the control link. */
 void driver_settle(Driver *driver);
 /* Closes what the driver holds of an executor that has ended; removes the directory. */
