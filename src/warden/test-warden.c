@@ -1,36 +1,12 @@
 /*
- * The warden process with all its neighbours played by the test: parent, door, executor, api.
- *
- * What is proven here needs an order of events that real processes would hardly ever produce:
- * halves in either order, a caller that goes in each state, facts that drift, an executor that
- * answers late, a kill between admission and start.
+ * The one road, with everything around the warden played by the test (test-world.h): halves in
+ * either order, callers that go in each state, facts that drift, kills and stops.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 
-#include <cmocka.h>
-
-#include "base/fd.h"
-#include "journal/journal.h"
-#include "warden/warden.h"
-#include "wire/message.h"
-#include "wire/shim-protocol.h"
-
-#define DOOR_ID 7u
-#define PATIENCE_MS 20000
-#define NOTHING_MS 100
+#include "warden/test-world.h"
 
 static const char policy_text[] = "version: 1\n"
                                   "default_action: deny\n"
@@ -47,365 +23,6 @@ static const char policy_text[] = "version: 1\n"
                                   "  - command: forbidden\n"
                                   "    action: deny\n"
                                   "    reason: try something else\n";
-
-typedef struct Frame {
-    uint16_t type;
-    uint64_t key;
-    char payload[8192];
-    size_t size;
-} Frame;
-
-typedef struct World {
-    pid_t pid;
-    int control, door, executor, api, journal;
-} World;
-
-static void send_frame(int fd, uint16_t type, uint64_t key, const void *payload, size_t size,
-                       int with)
-{
-    Buffer frame = BUFFER_EMPTY(1 << 20);
-    buffer_put_u32(&frame, (uint32_t)size);
-    buffer_put_u16(&frame, type);
-    buffer_put_u8(&frame, with >= 0);
-    buffer_put_u8(&frame, 0);
-    buffer_put_u64(&frame, key);
-    buffer_put(&frame, payload, size);
-    assert_int_equal(fd_send(fd, frame.bytes, frame.size, &with, with >= 0 ? 1 : 0, 0), frame.size);
-    buffer_done(&frame);
-}
-
-static bool wait_readable(int fd, int milliseconds)
-{
-    struct pollfd wait = {.fd = fd, .events = POLLIN};
-    return poll(&wait, 1, milliseconds) == 1;
-}
-
-static void read_exactly(int fd, char *bytes, size_t size)
-{
-    while (size > 0) {
-        assert_true(wait_readable(fd, PATIENCE_MS));
-        ssize_t got = read(fd, bytes, size);
-        assert_true(got > 0);
-        bytes += got;
-        size -= (size_t)got;
-    }
-}
-
-static Frame receive(int fd)
-{
-    Frame frame = {.type = 0};
-    char header[16];
-
-    read_exactly(fd, header, sizeof header);
-    Reader reader = reader_of(header, sizeof header);
-    frame.size = reader_u32(&reader);
-    frame.type = reader_u16(&reader);
-    (void)reader_u16(&reader);
-    frame.key = reader_u64(&reader);
-    assert_true(frame.size <= sizeof frame.payload);
-    read_exactly(fd, frame.payload, frame.size);
-    return frame;
-}
-
-static Frame expect(int fd, uint16_t type, uint64_t key)
-{
-    Frame frame = receive(fd);
-    assert_int_equal(frame.type, type);
-    assert_true(frame.key == key);
-    return frame;
-}
-
-/* Control messages that are not about the test pass by. */
-static Frame expect_control(int fd, uint16_t type)
-{
-    for (;;) {
-        Frame frame = receive(fd);
-        if (frame.type == type)
-            return frame;
-        assert_true(frame.type == MESSAGE_HEAD || frame.type == MESSAGE_POLICY_ANSWER ||
-                    frame.type == MESSAGE_READY);
-    }
-}
-
-static void expect_silence(int fd)
-{
-    assert_false(wait_readable(fd, NOTHING_MS));
-}
-
-static int text_fd(const char *text)
-{
-    int fd = memfd_create("policy", MFD_CLOEXEC);
-    assert_true(fd >= 0);
-    assert_int_equal(fd_write_all(fd, text, strlen(text)), 0);
-    return fd;
-}
-
-static void hand_link(World *world, LinkRole role, int *ret_end)
-{
-    int pair[2];
-    Buffer payload = BUFFER_EMPTY(256);
-
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-    buffer_put_u8(&payload, (uint8_t)role);
-    buffer_put_u32(&payload, role == LINK_ROLE_DOOR ? DOOR_ID : 0);
-    buffer_put_string(&payload, role == LINK_ROLE_DOOR ? "default" : "");
-    buffer_put_string(&payload, "");
-    send_frame(world->control, MESSAGE_LINK, 0, payload.bytes, payload.size, pair[1]);
-    buffer_done(&payload);
-    close(pair[1]);
-    *ret_end = pair[0];
-}
-
-static void hand_journal(World *world, int fd)
-{
-    Buffer payload = BUFFER_EMPTY(256);
-    const char zero[DIGEST_SIZE] = {0};
-
-    buffer_put_u64(&payload, 0);
-    buffer_put(&payload, zero, sizeof zero);
-    buffer_put_string(&payload, "");
-    send_frame(world->control, MESSAGE_JOURNAL, 0, payload.bytes, payload.size, fd);
-    buffer_done(&payload);
-}
-
-static void hand_policy(World *world, const char *text)
-{
-    Buffer payload = BUFFER_EMPTY(256);
-    int fd = text_fd(text);
-
-    buffer_put_string(&payload, "/policy.yaml");
-    buffer_put_string(&payload, "");
-    send_frame(world->control, MESSAGE_POLICY, 0, payload.bytes, payload.size, fd);
-    buffer_done(&payload);
-    close(fd);
-}
-
-static int set_up(void **state)
-{
-    static World world;
-    int pair[2];
-
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-    world = (World){.control = pair[0], .journal = memfd_create("journal", MFD_CLOEXEC)};
-    assert_int_equal(fcntl(world.journal, F_SETFL, O_APPEND), 0);
-    world.pid = fork();
-    if (world.pid == 0) {
-        ProcessContext context = {.control_fd = pair[1], .audit_path = "/audit.log"};
-        int keep[] = {pair[1]};
-        (void)fd_close_all_except(keep, 1);
-        _exit(warden_main(&context));
-    }
-    close(pair[1]);
-    hand_journal(&world, world.journal);
-    hand_policy(&world, policy_text);
-    hand_link(&world, LINK_ROLE_EXECUTOR, &world.executor);
-    hand_link(&world, LINK_ROLE_DOOR, &world.door);
-    hand_link(&world, LINK_ROLE_API, &world.api);
-    (void)expect_control(world.control, MESSAGE_READY);
-    *state = &world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    World *world = *state;
-    int status = 0;
-
-    kill(world->pid, SIGKILL);
-    waitpid(world->pid, &status, 0);
-    close(world->control);
-    close(world->door);
-    close(world->executor);
-    close(world->api);
-    close(world->journal);
-    return 0;
-}
-
-/* The neighbours' lines. */
-
-static uint64_t key_of(uint32_t counter)
-{
-    return MESSAGE_KEY(DOOR_ID, counter);
-}
-
-static void say_words(World *world, uint64_t key, const char *name)
-{
-    Buffer payload = BUFFER_EMPTY(4096), blob = BUFFER_EMPTY(4096);
-    size_t path_size = strlen(name) + 10;
-    ShimHeader header = {.magic = SHIM_MAGIC,
-                         .version = SHIM_VERSION,
-                         .wait_ms = SHIM_WAIT_FOREVER,
-                         .path_size = (uint32_t)path_size,
-                         .cwd_size = 2,
-                         .argc = 2,
-                         .argv_size = (uint32_t)strlen(name) + 1 + 3,
-                         .envc = 2,
-                         .env_size = 7 + 12};
-
-    buffer_put(&blob, &header, sizeof header);
-    buffer_printf(&blob, "/usr/bin/%s", name);
-    buffer_put_u8(&blob, 0);
-    buffer_put(&blob, "/", 2);
-    buffer_put(&blob, name, strlen(name) + 1);
-    buffer_put(&blob, "-x", 3);
-    buffer_put(&blob, "PATH=/", 7);
-    buffer_put(&blob, "LD_AUDIT=/x", 12);
-    buffer_put_u32(&payload, 100);
-    buffer_put_u32(&payload, 1000);
-    buffer_put_u32(&payload, 1000);
-    buffer_put_blob(&payload, blob.bytes, blob.size);
-    send_frame(world->door, DOOR_REQUEST, key, payload.bytes, payload.size, -1);
-    buffer_done(&payload);
-    buffer_done(&blob);
-}
-
-static Prepared facts_of(const char *exe)
-{
-    return (Prepared){.pid = 100,
-                      .uid = 1000,
-                      .gid = 1000,
-                      .start_time = 5,
-                      .container = "",
-                      .exe = exe,
-                      .interpreter = "",
-                      .operand = "",
-                      .cwd = "/"};
-}
-
-static void say_prepared(World *world, uint64_t key, const Prepared *prepared)
-{
-    Buffer payload = BUFFER_EMPTY(4096);
-    prepared_encode(&payload, prepared);
-    send_frame(world->executor, EXEC_PREPARED, key, payload.bytes, payload.size, -1);
-    buffer_done(&payload);
-}
-
-static void say_facts(World *world, uint64_t key, const char *exe)
-{
-    Prepared prepared = facts_of(exe);
-    say_prepared(world, key, &prepared);
-}
-
-static void say_hashed(World *world, uint64_t key)
-{
-    Examined examined = {.hashed.exe = {{1, 2, 3}}};
-    Buffer payload = BUFFER_EMPTY(4096);
-    examined_encode(&payload, &examined);
-    send_frame(world->executor, EXEC_HASHED, key, payload.bytes, payload.size, -1);
-    buffer_done(&payload);
-}
-
-static void say_started(World *world, uint64_t key)
-{
-    uint32_t pid = 4242;
-    send_frame(world->executor, EXEC_STARTED, key, &pid, sizeof pid, -1);
-}
-
-static void say_ended(World *world, uint64_t key, uint8_t kind, uint8_t value)
-{
-    uint8_t payload[6] = {kind, value};
-    send_frame(world->executor, EXEC_ENDED, key, payload, sizeof payload, -1);
-}
-
-static const Actor tester = {
-    .name = "tester (uid 0)", .role = ROLE_ADMIN, .via = "cli", .jails = ""};
-
-static void decide(World *world, const char *id, bool approve)
-{
-    Buffer payload = BUFFER_EMPTY(4096);
-    actor_encode(&payload, &tester);
-    buffer_put_string(&payload, id);
-    buffer_put_u8(&payload, approve);
-    buffer_put_u8(&payload, REMEMBER_NOT);
-    buffer_put_u64(&payload, 0);
-    buffer_put_u8(&payload, false);
-    buffer_put_string(&payload, "because");
-    send_frame(world->api, API_DECIDE, 99, payload.bytes, payload.size, -1);
-    buffer_done(&payload);
-}
-
-static unsigned answer_status(World *world)
-{
-    Frame frame = receive(world->api);
-    Reader reader = reader_of(frame.payload, frame.size);
-    assert_int_equal(frame.type, API_ANSWER);
-    return reader_u16(&reader);
-}
-
-static void call_api(World *world, uint16_t type)
-{
-    Buffer payload = BUFFER_EMPTY(4096);
-    actor_encode(&payload, &tester);
-    if (type == API_KILL || type == API_RESUME)
-        buffer_put_string(&payload, "");
-    send_frame(world->api, type, 98, payload.bytes ? payload.bytes : "", payload.size, -1);
-    buffer_done(&payload);
-}
-
-static void expect_refusal(World *world, uint64_t key, uint8_t code, const char *words)
-{
-    Frame ack = expect(world->door, DOOR_ACK, key);
-    assert_int_equal(ack.payload[0], SHIM_ACK_DENIED);
-    Frame message = expect(world->door, DOOR_MESSAGE, key);
-    if (!strstr(message.payload + 4, words))
-        fail_msg("%s: not in: %s", words, message.payload + 4);
-    Frame end = expect(world->door, DOOR_EXIT, key);
-    assert_int_equal(end.payload[0], 0);
-    assert_int_equal((uint8_t)end.payload[1], code);
-}
-
-static void expect_exit(World *world, uint64_t key, uint8_t kind, uint8_t value)
-{
-    Frame end = expect(world->door, DOOR_EXIT, key);
-    assert_int_equal((uint8_t)end.payload[0], kind);
-    assert_int_equal((uint8_t)end.payload[1], value);
-}
-
-/* Reads "waiting for approval XXXXXX …". */
-static void expect_pending(World *world, uint64_t key, char id[static 7])
-{
-    Frame ack = expect(world->door, DOOR_ACK, key);
-    assert_int_equal(ack.payload[0], SHIM_ACK_PENDING);
-    Frame message = expect(world->door, DOOR_MESSAGE, key);
-    assert_int_equal(sscanf(message.payload + 4, "waiting for approval %6s", id), 1);
-}
-
-static void run_to_start(World *world, uint64_t key)
-{
-    say_words(world, key, "allowed");
-    say_facts(world, key, "/usr/bin/allowed");
-    (void)expect(world->executor, EXEC_RUN, key);
-    say_started(world, key);
-    assert_int_equal(expect(world->door, DOOR_ACK, key).payload[0], SHIM_ACK_ALLOWED);
-}
-
-static void run_to_pending(World *world, uint64_t key, char id[static 7])
-{
-    say_words(world, key, "asked");
-    say_facts(world, key, "/usr/bin/asked");
-    (void)expect(world->executor, EXEC_HASH, key);
-    say_hashed(world, key);
-    expect_pending(world, key, id);
-}
-
-static bool journal_has(World *world, const char *text)
-{
-    char bytes[65536];
-    ssize_t got = pread(world->journal, bytes, sizeof bytes - 1, 0);
-    assert_true(got >= 0);
-    bytes[got] = '\0';
-    return strstr(bytes, text) != NULL;
-}
-
-static void expect_journal(World *world, const char *text)
-{
-    for (int i = 0; i < 200; i++) {
-        if (journal_has(world, text))
-            return;
-        usleep(10000);
-    }
-    fail_msg("the journal never had %s", text);
-}
 
 /* The tests. */
 
@@ -600,7 +217,7 @@ static void test_a_caller_that_goes(void **state)
 
     /* before the facts */
     say_words(world, key_of(1), "allowed");
-    send_frame(world->door, DOOR_GONE, key_of(1), "", 0, -1);
+    say_gone(world, key_of(1));
     usleep(50000);
     say_facts(world, key_of(1), "/usr/bin/allowed");
     (void)expect(world->executor, EXEC_DROP, key_of(1));
@@ -609,13 +226,13 @@ static void test_a_caller_that_goes(void **state)
     say_words(world, key_of(2), "asked");
     say_facts(world, key_of(2), "/usr/bin/asked");
     (void)expect(world->executor, EXEC_HASH, key_of(2));
-    send_frame(world->door, DOOR_GONE, key_of(2), "", 0, -1);
+    say_gone(world, key_of(2));
     (void)expect(world->executor, EXEC_DROP, key_of(2));
     say_hashed(world, key_of(2)); /* too late: nobody is asked */
 
     /* while a human is asked: the answer is kept, nothing runs */
     run_to_pending(world, key_of(3), id);
-    send_frame(world->door, DOOR_GONE, key_of(3), "", 0, -1);
+    say_gone(world, key_of(3));
     expect_journal(world, "the question stays open");
     decide(world, id, true);
     assert_int_equal(answer_status(world), 200);
@@ -623,7 +240,7 @@ static void test_a_caller_that_goes(void **state)
 
     /* while it runs */
     run_to_start(world, key_of(4));
-    send_frame(world->door, DOOR_GONE, key_of(4), "", 0, -1);
+    say_gone(world, key_of(4));
     Frame end = expect(world->executor, EXEC_END, key_of(4));
     uint32_t grace;
     memcpy(&grace, end.payload, sizeof grace);
@@ -639,18 +256,12 @@ static void test_gone_between_order_and_start(void **state)
     say_words(world, key_of(1), "allowed");
     say_facts(world, key_of(1), "/usr/bin/allowed");
     (void)expect(world->executor, EXEC_RUN, key_of(1));
-    send_frame(world->door, DOOR_GONE, key_of(1), "", 0, -1);
+    say_gone(world, key_of(1));
     usleep(50000);
     say_started(world, key_of(1));
     (void)expect(world->executor, EXEC_END, key_of(1));
     say_ended(world, key_of(1), 1, 15);
     expect_journal(world, "\"event\":\"ended\"");
-}
-
-static void say_signal(World *world, uint64_t key, int number, bool group)
-{
-    const uint8_t payload[2] = {(uint8_t)number, group};
-    send_frame(world->door, DOOR_SIGNAL, key, payload, sizeof payload, -1);
 }
 
 static void expect_signal(World *world, uint64_t key, int number, bool group)
@@ -732,7 +343,11 @@ static void test_kill_in_each_state(void **state)
     run_to_start(world, key_of(2));
     say_words(world, key_of(3), "allowed"); /* its facts are still missing */
     usleep(50000);
-    call_api(world, API_KILL);
+    Buffer kill_all = BUFFER_EMPTY(256);
+    actor_encode(&kill_all, &tester);
+    buffer_put_string(&kill_all, "");
+    send_frame(world->api, API_KILL, 99, kill_all.bytes, kill_all.size, -1);
+    buffer_done(&kill_all);
     bool ended = false, refused = false;
     for (int i = 0; i < 4; i++) { /* the order among requests is nobody's promise */
         Frame frame = receive(world->door);
@@ -756,8 +371,7 @@ static void test_kill_in_each_state(void **state)
     say_facts(world, key_of(4), "/usr/bin/allowed");
     (void)expect(world->executor, EXEC_DROP, key_of(4));
     expect_refusal(world, key_of(4), 126, "stopped this jail");
-    call_api(world, API_RESUME);
-    assert_int_equal(answer_status(world), 200);
+    assert_int_equal(call_plain(world, API_RESUME, &tester, "").status, 200);
     run_to_start(world, key_of(5));
 }
 
@@ -819,7 +433,7 @@ static void test_stop_ends_what_runs_and_writes_the_last_record(void **state)
     assert_true(journal_has(world, "\"event\":\"ended\""));
 }
 
-#define WARDEN_TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define WARDEN_TEST(function) WORLD_TEST(function, policy_text)
 
 int main(void)
 {
