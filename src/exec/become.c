@@ -65,7 +65,7 @@ static int raise_limits(const Identity *from, const Identity *caller)
         if (caller->limits[i].rlim_max <= limit.rlim_max)
             continue;
         limit.rlim_max = caller->limits[i].rlim_max;
-        if (prlimit(0, (__rlimit_resource_t)i, &limit, NULL) < 0 && errno != EPERM)
+        if (prlimit(0, (int)i, &limit, NULL) < 0 && errno != EPERM)
             return -errno;
     }
     return 0;
@@ -77,13 +77,13 @@ int become_limited(const RunnerOrigin *origin, const Identity *caller)
         struct rlimit limit = caller->limits[i], now = origin->executor.limits[i];
         if (limit.rlim_cur == now.rlim_cur && limit.rlim_max == now.rlim_max)
             continue;
-        if (prlimit(0, (__rlimit_resource_t)i, NULL, &now) < 0)
+        if (prlimit(0, (int)i, NULL, &now) < 0)
             return -errno;
         if (limit.rlim_max > now.rlim_max)
             limit.rlim_max = now.rlim_max;
         if (limit.rlim_cur > limit.rlim_max)
             limit.rlim_cur = limit.rlim_max;
-        if (prlimit(0, (__rlimit_resource_t)i, &limit, NULL) < 0)
+        if (prlimit(0, (int)i, &limit, NULL) < 0)
             return -errno;
     }
     return 0;

@@ -20,7 +20,10 @@ static int start(Cell *cell, int control_fd)
     int result = cgroup_leaf_take(cell->block->tree, &cell->leaf);
     if (result < 0)
         return result;
-    result = cgroup_leaf_fork(cell->leaf, &cell->child);
+    cell->is_image = cell->block->image_fd >= 0;
+    result = cell->is_image
+                 ? cgroup_leaf_start(cell->leaf, cell->block->image_fd, control_fd, &cell->child)
+                 : cgroup_leaf_fork(cell->leaf, &cell->child);
     if (result == 0)
         runner_main(control_fd, &cell->block->origin);
     if (result < 0) {

@@ -18,6 +18,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "exec/descendants.h"
+#include "exec/image.h"
 
 /* More at once than any machine runs commands. */
 #define CELLS_MAX 4096u
@@ -133,6 +134,8 @@ static int start_cell(CellBlock *block, Cell **ret)
         return result;
     }
     cell->control_fd = TAKE_FD(ours);
+    if (cell->is_image) /* when it cannot be told it ends, and that is noticed */
+        (void)fd_send(cell->control_fd, &block->origin, sizeof block->origin, NULL, 0, 0);
     (void)event_assign(&cell->control_event, block->loop, cell->control_fd, EV_READ | EV_PERSIST,
                        on_control, cell);
     (void)event_add(&cell->control_event, NULL);
@@ -151,8 +154,7 @@ void cell_block_refill(CellBlock *block)
     if (block->spare || block->closing || block->n_cells >= block->cells_max)
         return;
     block->origin.is_spare = true;
-    if (start_cell(block, &block->spare) == 0)
-        warm_up(&block->memory);
+    (void)start_cell(block, &block->spare);
     block->origin.is_spare = false;
 }
 
@@ -378,8 +380,24 @@ static int choose_kind(CellBlock *block, const char *run_dir, bool no_cgroup)
     return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
 
+/* Runners are a program of their own where that works. */
+static void try_image(CellBlock *block)
+{
+    int result = block->image_fd = image_open();
+    if (result >= 0) {
+        cell_block_refill(block);
+        if (block->spare)
+            return;
+        result = -ENOEXEC;
+    }
+    if (result != -ENOENT)
+        log_warning("the runner cannot be started as a program (%s): runners are forked",
+                    strerror(-result));
+    block->image_fd = fd_close(block->image_fd);
+}
+
 int cell_block_new(CellBlock **ret, struct event_base *loop, const RunnerOrigin *origin,
-                   const char *run_dir, bool no_cgroup, const CellHandlers *handlers)
+                   const char *run_dir, bool no_cgroup, bool no_image, const CellHandlers *handlers)
 {
     CellBlock *block = calloc(1, sizeof *block);
     if (!block)
@@ -388,8 +406,8 @@ int cell_block_new(CellBlock **ret, struct event_base *loop, const RunnerOrigin 
                          .handlers = handlers,
                          .origin = *origin,
                          .watch_fd = -EBADF,
+                         .image_fd = -EBADF,
                          .cells_max = cells_for(origin->executor.limits[RLIMIT_NOFILE].rlim_cur)};
-    warm_find(&block->memory, block);
     (void)event_assign(&block->refill_event, loop, -1, 0, on_refill, block);
     (void)event_assign(&block->orphans_event, loop, -1, 0, on_orphans, block);
     int result = choose_kind(block, run_dir, no_cgroup);
@@ -397,6 +415,8 @@ int cell_block_new(CellBlock **ret, struct event_base *loop, const RunnerOrigin 
         (void)cell_block_free(block);
         return result;
     }
+    if (!no_image && block->kind == &cell_kind_cgroup)
+        try_image(block);
     cell_block_refill(block);
     *ret = block;
     return 0;
@@ -425,6 +445,7 @@ CellBlock *cell_block_free(CellBlock *block)
     if (block->watch_fd >= 0)
         (void)event_del(&block->watch_event);
     fd_close(block->watch_fd);
+    fd_close(block->image_fd);
     (void)cgroup_tree_free(block->tree, CLOSE_MS);
     free(block);
     return NULL;

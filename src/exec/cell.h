@@ -16,7 +16,6 @@
 
 #include "exec/cgroup.h"
 #include "exec/runner.h"
-#include "exec/warm.h"
 
 typedef struct Cell Cell;
 typedef struct CellBlock CellBlock;
@@ -50,6 +49,7 @@ struct Cell {
     pid_t pid;    /* of the runner and later the command; 0 while unknown */
     struct event control_event, child_event;
     /* cgroup */
+    bool is_image; /* the runner is a program of its own, and is told its origin */
     CgroupLeaf *leaf;
     bool is_watched; /* until the leaf is empty */
     /* supervisor */
@@ -78,9 +78,9 @@ struct CellBlock {
     const CellKind *kind;
     const CellHandlers *handlers;
     RunnerOrigin origin;
-    WarmMemory memory; /* the executor's own */
-    CgroupTree *tree;  /* NULL: supervisors */
-    int watch_fd;      /* epoll on the cgroup.events of leaves that must become empty */
+    int image_fd;     /* the runner's program (image.h); -EBADF: runners are forked */
+    CgroupTree *tree; /* NULL: supervisors */
+    int watch_fd;     /* epoll on the cgroup.events of leaves that must become empty */
     struct event watch_event;
     struct event refill_event, orphans_event;
     Cell *cells; /* all */
@@ -91,9 +91,10 @@ struct CellBlock {
 
 extern const CellKind cell_kind_cgroup, cell_kind_supervised;
 
-/* `no_cgroup` forces supervisors. `origin` is copied. 0 or -errno. */
+/* `no_cgroup` forces supervisors, `no_image` forked runners. `origin` is copied. 0 or -errno. */
 int cell_block_new(CellBlock **ret, struct event_base *loop, const RunnerOrigin *origin,
-                   const char *run_dir, bool no_cgroup, const CellHandlers *handlers);
+                   const char *run_dir, bool no_cgroup, bool no_image,
+                   const CellHandlers *handlers);
 /* Kills everything and waits for its end, at most two seconds. */
 CellBlock *cell_block_free(CellBlock *block);
 /* Fork the spare cell now, if there is none: called when nobody waits. */

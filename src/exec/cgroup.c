@@ -22,6 +22,7 @@
 #include "base/digest.h"
 #include "base/fd.h"
 #include "base/pidref.h"
+#include "exec/image.h"
 
 #define MOUNTINFO_MAX (4u * 1024 * 1024)
 /* How long what an earlier run left may take to die. */
@@ -440,23 +441,38 @@ void cgroup_leaf_release(CgroupLeaf *leaf)
     free(leaf);
 }
 
-int cgroup_leaf_fork(CgroupLeaf *leaf, PidRef *ret)
+/* Moves a new process into the leaf where it could not be made there. */
+static int move_in(const CgroupLeaf *leaf, PidRef *ret)
 {
     char pid[16];
 
     if (!leaf->tree->by_moving)
-        return pidref_fork(ret, leaf->directory_fd);
-    int result = pidref_fork(ret, -EBADF);
-    if (result <= 0)
-        return result;
+        return 1;
     (void)snprintf(pid, sizeof pid, "%d", ret->pid);
-    result = write_file(leaf->directory_fd, "cgroup.procs", pid);
+    int result = write_file(leaf->directory_fd, "cgroup.procs", pid);
     if (result == 0)
         return 1;
     (void)pidref_kill(ret, SIGKILL);
     (void)waitid(P_PIDFD, (id_t)ret->pidfd, &(siginfo_t){.si_pid = 0}, WEXITED);
     pidref_done(ret);
     return result;
+}
+
+static int birthplace(const CgroupLeaf *leaf)
+{
+    return leaf->tree->by_moving ? -EBADF : leaf->directory_fd;
+}
+
+int cgroup_leaf_fork(CgroupLeaf *leaf, PidRef *ret)
+{
+    int result = pidref_fork(ret, birthplace(leaf));
+    return result <= 0 ? result : move_in(leaf, ret);
+}
+
+int cgroup_leaf_start(CgroupLeaf *leaf, int image_fd, int control_fd, PidRef *ret)
+{
+    int result = image_start(image_fd, control_fd, birthplace(leaf), ret);
+    return result <= 0 ? result : move_in(leaf, ret);
 }
 
 int cgroup_leaf_is_populated(const CgroupLeaf *leaf)

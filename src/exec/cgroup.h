@@ -56,6 +56,8 @@ void cgroup_leaf_release(CgroupLeaf *leaf);
 /* fork(2) into the leaf, as pidref_fork() does it. In the child a negative result means that it
  * could not enter: it must end. */
 int cgroup_leaf_fork(CgroupLeaf *leaf, PidRef *ret);
+/* The same by image_start(): 1 or -errno. */
+int cgroup_leaf_start(CgroupLeaf *leaf, int image_fd, int control_fd, PidRef *ret);
 
 /* 1, 0 or -errno. */
 int cgroup_leaf_is_populated(const CgroupLeaf *leaf);

@@ -22,6 +22,7 @@
 typedef struct ExecutorOptions {
     bool old_kernel; /* no SO_PEERPIDFD */
     bool no_cgroup;
+    bool no_image; /* runners are forked */
 } ExecutorOptions;
 
 /* executor_main() with options. */

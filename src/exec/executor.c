@@ -265,7 +265,7 @@ static int start(Executor *executor)
                            .last_cap = last_capability()};
     result = cell_block_new(&executor->block, executor->loop, &origin, executor->context->run_dir,
                             executor->options->no_cgroup || !executor->context->privileged,
-                            &request_handlers);
+                            executor->options->no_image, &request_handlers);
     if (result < 0)
         return result;
     result = link_new_take(&executor->control, executor->loop, executor->context->control_fd,

@@ -22,5 +22,5 @@ void receive_init(Received *received);
 /* Blocks until the whole request is there. 0 or EXEC_FAILURE_BROKEN. */
 int receive_request(int door_fd, Received *ret, Refusal *refusal);
 
-/* Touches what receiving will touch (warm.h). */
+/* Touches what receiving will touch (runner.c). */
 void receive_rehearse(Received *received);

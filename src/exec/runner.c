@@ -254,7 +254,7 @@ static _Noreturn void run(Runner *runner, const RunOrder *order)
     if (result < 0)
         fail(runner, refuse(&runner->refusal, EXEC_FAILURE_BROKEN,
                             "limits or descriptors of the command: %s", strerror(-result)));
-    (void)execveat(launch.fd, "", (char *const *)launch.argv, (char *const *)env, AT_EMPTY_PATH);
+    (void)syscall(SYS_execveat, launch.fd, "", launch.argv, env, AT_EMPTY_PATH);
     int error = errno;
     fail(runner,
          refuse(&runner->refusal, EXEC_FAILURE_NOT_RUNNABLE, "%s: %s", runner->program.exe.path,
@@ -282,7 +282,8 @@ static _Noreturn void obey(Runner *runner)
 }
 
 /* Goes through the motions once with a command of its own, so that the pages which the real one
- * will touch are there (warm.h). Nothing of it stays. */
+ * will touch are there: a fault can cost as much as twenty system calls.
+ * Nothing of it stays. */
 static void rehearse(Runner *runner)
 {
     const char *const words[] = {"sh", NULL};
@@ -312,7 +313,6 @@ static void rehearse(Runner *runner)
 
 _Noreturn void runner_main(int control_fd, const RunnerOrigin *origin)
 {
-    /* On the heap: what lies in the data segment the executor would carry about too (warm.h). */
     Runner *runner = calloc(1, sizeof *runner);
 
     if (!runner || fd_close_all_except(&control_fd, 1) < 0)
@@ -320,7 +320,9 @@ _Noreturn void runner_main(int control_fd, const RunnerOrigin *origin)
     runner->origin = origin;
     receive_init(&runner->received);
     /* Down to 3, out of the way of LAUNCH_SCRIPT_FD. */
-    runner->control_fd = fd_move_above_take(control_fd, STDERR_FILENO + 1);
+    runner->control_fd = control_fd > STDERR_FILENO + 1
+                             ? fd_move_above_take(control_fd, STDERR_FILENO + 1)
+                             : control_fd;
     if (runner->control_fd < 0 || become_clean(origin) < 0)
         _exit(EXIT_FAILURE);
     if (origin->is_spare)

@@ -48,17 +48,11 @@ static int copy_bytes(int from, int to)
     }
 }
 
-int seal_copy(int fd, const char *name, int *ret_fd)
+/* No more changes; the descriptor of the sealed bytes to read and run. */
+static int seal(int copy, int *ret_fd)
 {
     char path[32];
 
-    int result = new_memfd(name);
-    if (result < 0)
-        return result;
-    _cleanup_fd_ int copy = result;
-    result = copy_bytes(fd, copy);
-    if (result < 0)
-        return result;
     if (fcntl(copy, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
         return -errno;
     /* While a descriptor is open for writing, sealed or not, an exec is ETXTBSY. */
@@ -68,4 +62,22 @@ int seal_copy(int fd, const char *name, int *ret_fd)
         return -errno;
     *ret_fd = readable;
     return 0;
+}
+
+int seal_copy(int fd, const char *name, int *ret_fd)
+{
+    _cleanup_fd_ int copy = new_memfd(name);
+    if (copy < 0)
+        return copy;
+    int result = copy_bytes(fd, copy);
+    return result < 0 ? result : seal(copy, ret_fd);
+}
+
+int seal_bytes(const void *bytes, size_t size, const char *name, int *ret_fd)
+{
+    _cleanup_fd_ int copy = new_memfd(name);
+    if (copy < 0)
+        return copy;
+    int result = fd_write_all(copy, bytes, size);
+    return result < 0 ? result : seal(copy, ret_fd);
 }

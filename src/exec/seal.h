@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* The largest file that is hashed or copied for an approval. */
@@ -14,3 +15,5 @@
 /* A sealed, read-only copy of a regular file. The descriptor (CLOEXEC) is the caller's. -EFBIG
  * above SEAL_FILE_MAX, -errno. */
 int seal_copy(int fd, const char *name, int *ret_fd);
+/* The same of bytes. */
+int seal_bytes(const void *bytes, size_t size, const char *name, int *ret_fd);
