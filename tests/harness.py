@@ -13,6 +13,7 @@ import json
 import os
 import pickle
 import pty
+import re
 import select
 import shutil
 import signal
@@ -261,9 +262,10 @@ class Warden:
     # The warden itself.
 
     def command_line(self):
+        tcp = [] if "--api" in self.options else ["--api", "none"]  # wardens run side by side
         return [program("clawrden-warden"), "--policy", self.policy_path, "--run-dir", self.run_dir,
                 "--state-dir", self.state_dir, "--audit", self.audit, "--api-socket", self.api_socket,
-                *self.options]
+                *tcp, *self.options]
 
     def launch(self):
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": self.home}
@@ -288,6 +290,13 @@ class Warden:
 
         wait_for(ready, what="READY")
         self.notice()
+
+    @property
+    def url(self):
+        """Where the api listens by TCP, as the warden said when it was ready (`--api …:0`)."""
+        found = re.findall(r"READY \(.*, (https?://[^)]+)\)", self.log())
+        assert found, f"no TCP listener:\n{self.log()}"
+        return found[-1]
 
     def log(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as file:

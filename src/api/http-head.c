@@ -55,6 +55,9 @@ static const char *const field_names[HTTP_FIELD_MAX_] = {
     [HTTP_FIELD_COOKIE] = "Cookie",
     [HTTP_FIELD_ORIGIN] = "Origin",
     [HTTP_FIELD_LAST_EVENT_ID] = "Last-Event-ID",
+    [HTTP_FIELD_SEC_FETCH_SITE] = "Sec-Fetch-Site",
+    [HTTP_FIELD_CSRF] = "X-Clawrden-CSRF",
+    [HTTP_FIELD_IF_NONE_MATCH] = "If-None-Match",
 };
 
 const char *http_method_name(HttpMethod method)
@@ -105,7 +108,7 @@ static const HttpFault *parse_request_line(HttpHead *head, char *line)
     *version++ = '\0';
 
     if (strcmp(version, "HTTP/1.0") == 0)
-        head->close = true;
+        head->close = head->old = true;
     else if (strlen(version) == 8 && strncmp(version, "HTTP/", 5) == 0 && version[6] == '.' &&
              strcmp(version, "HTTP/1.1") != 0)
         return &fault_version;
@@ -171,8 +174,8 @@ static const HttpFault *parse_length(HttpHead *head)
     head->length = strtoul(value, NULL, 10);
     if (head->length > HTTP_BODY_MAX)
         return &fault_body_size;
-    if (head->length > 0 &&
-        (head->method == HTTP_GET || head->method == HTTP_HEAD || head->method == HTTP_OPTIONS))
+    if (head->length > 0 && (head->method == HTTP_GET || head->method == HTTP_HEAD ||
+                             head->method == HTTP_DELETE || head->method == HTTP_OPTIONS))
         return &fault_unwanted_body;
     return NULL;
 }

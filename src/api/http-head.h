@@ -45,6 +45,9 @@ typedef enum HttpField {
     HTTP_FIELD_COOKIE,
     HTTP_FIELD_ORIGIN,
     HTTP_FIELD_LAST_EVENT_ID,
+    HTTP_FIELD_SEC_FETCH_SITE,
+    HTTP_FIELD_CSRF,
+    HTTP_FIELD_IF_NONE_MATCH,
     HTTP_FIELD_MAX_,
 } HttpField;
 
@@ -56,6 +59,7 @@ typedef struct HttpHead {
     const char *fields[HTTP_FIELD_MAX_]; /* values without surrounding space, or NULL */
     size_t length;                       /* of the body that follows */
     bool close;                          /* the client wants no further request answered */
+    bool old;                            /* HTTP/1.0: it knows no chunks */
     bool expects_continue;               /* it waits for "100 Continue" before the body */
 } HttpHead;
 

@@ -7,82 +7,63 @@
 
 #include <errno.h>
 #include <event2/buffer.h>
-#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/listener.h>
+#include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <sys/socket.h>
+
+#include "api/http-connection.h"
 
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 
-#define LISTENERS_MAX 8u
 #define CLOSING_MS 1000u
-
-typedef enum ConnectionState {
-    CONNECTION_IDLE,
-    CONNECTION_READING,
-    CONNECTION_HANDLING,
-    CONNECTION_WRITING,
-    CONNECTION_CLOSING, /* answered; what the client still sends is dropped until it closes */
-} ConnectionState;
-
-struct HttpConnection {
-    HttpServer *server;
-    TAILQ_ENTRY(HttpConnection) link; /* the head of the list has been quiet longest */
-    struct bufferevent *stream;
-    struct event *deadline;
-    ConnectionState state;
-    bool close;     /* after the answer */
-    bool ended;     /* the client sends nothing more */
-    bool continued; /* "100 Continue" has been sent */
-    HttpRequest request;
-    size_t head_size; /* of the request being read, once its head is complete */
-    void *data;
-};
-
-struct HttpServer {
-    struct event_base *loop;
-    HttpLimits limits;
-    const HttpHandlers *handlers;
-    void *userdata;
-    struct evconnlistener *listeners[LISTENERS_MAX];
-    size_t n_listeners;
-    bool listening, stopped;
-    struct event *retry; /* listen again, after accept(2) failed */
-    TAILQ_HEAD(, HttpConnection) connections;
-    size_t n_connections;
-};
+#define UNSENT_MS 60000u /* what a TCP peer does not acknowledge for so long ends it */
 
 static const HttpFault fault_slow = {408, "too_slow", "the request did not arrive in time"};
 
 static void process(HttpConnection *connection);
 
-static HttpConnection *idle_connection(const HttpServer *server)
+static HttpConnection *idle_connection(const HttpServer *server, HttpDoor door)
 {
     HttpConnection *connection;
     TAILQ_FOREACH(connection, &server->connections, link)
     {
-        if (connection->state == CONNECTION_IDLE)
+        if (connection->state == CONNECTION_IDLE && connection->door == door)
             return connection;
     }
     return NULL;
 }
 
-/* Listens exactly while a new connection can be served. */
+static void set_listening(HttpServer *server, HttpDoor door, bool wanted)
+{
+    server->doors[door].listening = wanted;
+    for (size_t i = 0; i < server->n_listeners; i++) {
+        if (server->listeners[i].door != door)
+            continue;
+        if (wanted)
+            (void)evconnlistener_enable(server->listeners[i].socket);
+        else
+            (void)evconnlistener_disable(server->listeners[i].socket);
+    }
+}
+
+static bool has_room(const HttpServer *server, HttpDoor door)
+{
+    return server->doors[door].n_connections < server->limits.connections[door];
+}
+
+/* Each door listens exactly while a new connection of it can be served. */
 static void balance(HttpServer *server)
 {
-    bool wanted = !server->stopped && (server->n_connections < server->limits.connections ||
-                                       idle_connection(server) != NULL);
-    if (wanted == server->listening)
-        return;
-    server->listening = wanted;
-    for (size_t i = 0; i < server->n_listeners; i++) {
-        if (wanted)
-            (void)evconnlistener_enable(server->listeners[i]);
-        else
-            (void)evconnlistener_disable(server->listeners[i]);
+    for (HttpDoor door = 0; door < HTTP_DOOR_MAX_; door++) {
+        bool wanted =
+            !server->stopped && (has_room(server, door) || idle_connection(server, door) != NULL);
+        if (wanted != server->doors[door].listening)
+            set_listening(server, door, wanted);
     }
 }
 
@@ -107,6 +88,7 @@ static void connection_free(HttpConnection *connection)
     server->handlers->gone(connection, server->userdata);
     TAILQ_REMOVE(&server->connections, connection, link);
     server->n_connections--;
+    server->doors[connection->door].n_connections--;
     request_done(connection);
     if (connection->deadline)
         event_free(connection->deadline);
@@ -116,7 +98,7 @@ static void connection_free(HttpConnection *connection)
     balance(server);
 }
 
-static void enter(HttpConnection *connection, ConnectionState state, unsigned deadline_ms)
+void http_connection_enter(HttpConnection *connection, ConnectionState state, unsigned deadline_ms)
 {
     HttpServer *server = connection->server;
     struct timeval deadline = clock_timeval_of_ms(deadline_ms);
@@ -136,7 +118,7 @@ static void refuse(HttpConnection *connection, const HttpFault *fault)
     HttpServer *server = connection->server;
 
     connection->close = true;
-    enter(connection, CONNECTION_HANDLING, 0);
+    http_connection_enter(connection, CONNECTION_HANDLING, 0);
     server->handlers->fault(connection, fault, server->userdata);
 }
 
@@ -195,14 +177,14 @@ static void process(HttpConnection *connection)
     if (connection->state == CONNECTION_CLOSING)
         (void)evbuffer_drain(input, evbuffer_get_length(input));
     if (connection->state == CONNECTION_IDLE && evbuffer_get_length(input) > 0)
-        enter(connection, CONNECTION_READING, server->limits.read_ms);
+        http_connection_enter(connection, CONNECTION_READING, server->limits.read_ms);
     if (connection->state != CONNECTION_READING)
         return;
     if (connection->head_size == 0 && !read_head(connection, input))
         return;
     if (!read_body(connection, input))
         return;
-    enter(connection, CONNECTION_HANDLING, 0);
+    http_connection_enter(connection, CONNECTION_HANDLING, 0);
     server->handlers->request(connection, &connection->request, server->userdata);
 }
 
@@ -216,25 +198,44 @@ static void on_written(struct bufferevent *stream, void *userdata)
 {
     HttpConnection *connection = userdata;
 
+    if (connection->state == CONNECTION_STREAMING) {
+        (void)event_del(connection->deadline);
+        connection->server->handlers->drained(connection, connection->server->userdata);
+        return;
+    }
     if (connection->state != CONNECTION_WRITING)
         return;
     request_done(connection);
     if (!connection->close && !connection->server->stopped) {
-        enter(connection, CONNECTION_IDLE, connection->server->limits.idle_ms);
+        http_connection_enter(connection, CONNECTION_IDLE, connection->server->limits.idle_ms);
     } else {
         /* Closing with unread input would reset a TCP connection and lose the answer. */
+        SSL *tls = bufferevent_openssl_get_ssl(stream);
+        if (tls)
+            (void)SSL_shutdown(tls);
         (void)shutdown(bufferevent_getfd(stream), SHUT_WR);
-        enter(connection, CONNECTION_CLOSING, CLOSING_MS);
+        http_connection_enter(connection, CONNECTION_CLOSING, CLOSING_MS);
     }
     process(connection);
     if (connection->ended && !answering(connection))
         connection_free(connection);
 }
 
+/* The deadline's event is the one place that may release a connection at any time. */
+void http_stream_abort(HttpConnection *connection)
+{
+    if (connection->state != CONNECTION_STREAMING)
+        return;
+    connection->state = CONNECTION_ABORTED;
+    event_active(connection->deadline, EV_TIMEOUT, 0);
+}
+
 static void on_event(struct bufferevent *stream UNUSED, short what, void *userdata)
 {
     HttpConnection *connection = userdata;
 
+    if (what & BEV_EVENT_CONNECTED) /* TLS is agreed upon */
+        return;
     /* A client may close its sending side and still read: what it asked before is answered. */
     if ((what & BEV_EVENT_EOF) && answering(connection))
         connection->ended = true;
@@ -252,7 +253,45 @@ static void on_deadline(evutil_socket_t fd UNUSED, short what UNUSED, void *user
         connection_free(connection);
 }
 
-static void connection_new_take(HttpServer *server, int fd)
+static struct bufferevent *stream_new(HttpServer *server, int fd, HttpDoor door)
+{
+    if (door != HTTP_DOOR_TLS)
+        return bufferevent_socket_new(server->loop, fd, BEV_OPT_CLOSE_ON_FREE);
+
+    SSL *tls = server->tls ? SSL_new(server->tls) : NULL;
+    if (!tls)
+        return NULL;
+    struct bufferevent *stream = bufferevent_openssl_socket_new(
+        server->loop, fd, tls, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+    if (!stream)
+        SSL_free(tls);
+    else /* requests say how long they are: an end without a farewell cuts nothing off */
+        bufferevent_openssl_set_allow_dirty_shutdown(stream, 1);
+    return stream;
+}
+
+/* Small answers leave at once; peers that are gone are noticed. */
+static void tune(int fd)
+{
+    int on = 1;
+    unsigned unsent_ms = UNSENT_MS;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unsent_ms, sizeof unsent_ms);
+}
+
+static size_t connections_of(const HttpServer *server, const char *peer)
+{
+    const HttpConnection *connection;
+    size_t n = 0;
+    TAILQ_FOREACH(connection, &server->connections, link)
+    {
+        if (strcmp(connection->peer, peer) == 0)
+            n++;
+    }
+    return n;
+}
+
+static void connection_new_take(HttpServer *server, int fd, HttpDoor door)
 {
     HttpConnection *connection = calloc(1, sizeof *connection);
     if (!connection) {
@@ -260,10 +299,21 @@ static void connection_new_take(HttpServer *server, int fd)
         return;
     }
     connection->server = server;
+    connection->door = door;
+    http_connection_find_peer(connection, fd);
+    if (!connection->loopback &&
+        connections_of(server, connection->peer) >= server->limits.address_connections) {
+        fd_close(fd);
+        free(connection);
+        return;
+    }
+    if (door != HTTP_DOOR_UNIX)
+        tune(fd);
     TAILQ_INSERT_TAIL(&server->connections, connection, link);
     server->n_connections++;
+    server->doors[door].n_connections++;
     connection->deadline = evtimer_new(server->loop, on_deadline, connection);
-    connection->stream = bufferevent_socket_new(server->loop, fd, BEV_OPT_CLOSE_ON_FREE);
+    connection->stream = stream_new(server, fd, door);
     if (!connection->deadline || !connection->stream) {
         if (!connection->stream)
             fd_close(fd);
@@ -272,24 +322,25 @@ static void connection_new_take(HttpServer *server, int fd)
     }
     bufferevent_setcb(connection->stream, on_readable, on_written, on_event, connection);
     bufferevent_setwatermark(connection->stream, EV_READ, 0, HTTP_HEAD_MAX + HTTP_BODY_MAX);
-    enter(connection, CONNECTION_IDLE, server->limits.idle_ms);
+    http_connection_enter(connection, CONNECTION_IDLE, server->limits.idle_ms);
     (void)bufferevent_enable(connection->stream, EV_READ | EV_WRITE);
 }
 
-static void on_accept(struct evconnlistener *listener UNUSED, evutil_socket_t fd,
+static void on_accept(struct evconnlistener *socket UNUSED, evutil_socket_t fd,
                       struct sockaddr *address UNUSED, int address_size UNUSED, void *userdata)
 {
-    HttpServer *server = userdata;
+    const HttpListener *listener = userdata;
+    HttpServer *server = listener->server;
 
-    if (server->n_connections >= server->limits.connections) {
-        HttpConnection *idle = idle_connection(server);
+    if (!has_room(server, listener->door)) {
+        HttpConnection *idle = idle_connection(server, listener->door);
         if (idle)
             connection_free(idle);
     }
-    if (server->stopped || server->n_connections >= server->limits.connections)
+    if (server->stopped || !has_room(server, listener->door))
         fd_close(fd);
     else
-        connection_new_take(server, fd);
+        connection_new_take(server, fd, listener->door);
 }
 
 static void on_retry(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
@@ -298,15 +349,15 @@ static void on_retry(evutil_socket_t fd UNUSED, short what UNUSED, void *userdat
 }
 
 /* Out of descriptors or memory: accepting again at once would spin. */
-static void on_accept_error(struct evconnlistener *listener UNUSED, void *userdata)
+static void on_accept_error(struct evconnlistener *socket UNUSED, void *userdata)
 {
-    HttpServer *server = userdata;
+    const HttpListener *listener = userdata;
+    HttpServer *server = listener->server;
     struct timeval pause = {.tv_sec = 1};
 
     log_warning("cannot accept a connection: %s", strerror(errno));
-    server->listening = false;
-    for (size_t i = 0; i < server->n_listeners; i++)
-        (void)evconnlistener_disable(server->listeners[i]);
+    for (HttpDoor door = 0; door < HTTP_DOOR_MAX_; door++)
+        set_listening(server, door, false);
     (void)event_add(server->retry, &pause);
 }
 
@@ -316,11 +367,10 @@ int http_server_new(HttpServer **ret, struct event_base *loop, const HttpLimits 
     HttpServer *server = calloc(1, sizeof *server);
     if (!server)
         return -ENOMEM;
-    *server = (HttpServer){.loop = loop,
-                           .limits = *limits,
-                           .handlers = handlers,
-                           .userdata = userdata,
-                           .listening = true};
+    *server =
+        (HttpServer){.loop = loop, .limits = *limits, .handlers = handlers, .userdata = userdata};
+    for (HttpDoor door = 0; door < HTTP_DOOR_MAX_; door++)
+        server->doors[door].listening = true;
     TAILQ_INIT(&server->connections);
     server->retry = evtimer_new(loop, on_retry, server);
     if (!server->retry) {
@@ -337,7 +387,7 @@ static void free_connections(HttpServer *server, bool all)
     HttpConnection *connection, *next;
     for (connection = TAILQ_FIRST(&server->connections); connection; connection = next) {
         next = TAILQ_NEXT(connection, link);
-        if (all || connection->state == CONNECTION_IDLE || connection->state == CONNECTION_READING)
+        if (all || !(answering(connection) || connection->state == CONNECTION_CLOSING))
             connection_free(connection);
     }
 }
@@ -349,13 +399,14 @@ HttpServer *http_server_free(HttpServer *server)
     server->stopped = true;
     free_connections(server, true);
     for (size_t i = 0; i < server->n_listeners; i++)
-        evconnlistener_free(server->listeners[i]);
+        evconnlistener_free(server->listeners[i].socket);
     event_free(server->retry);
+    SSL_CTX_free(server->tls);
     free(server);
     return NULL;
 }
 
-int http_server_listen_take(HttpServer *server, int fd)
+int http_server_listen_take(HttpServer *server, int fd, HttpDoor door)
 {
     _cleanup_fd_ int owned = fd;
     int result = fd_set_nonblock(owned, true);
@@ -364,18 +415,25 @@ int http_server_listen_take(HttpServer *server, int fd)
     if (server->n_listeners == LISTENERS_MAX)
         return -ENOSPC;
 
+    HttpListener *listener = &server->listeners[server->n_listeners];
     unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC;
-    if (!server->listening)
+    if (!server->doors[door].listening)
         flags |= LEV_OPT_DISABLED;
+    *listener = (HttpListener){.door = door, .server = server};
     /* Backlog 0: the socket listens already. */
-    struct evconnlistener *listener =
-        evconnlistener_new(server->loop, on_accept, server, flags, 0, owned);
-    if (!listener)
+    listener->socket = evconnlistener_new(server->loop, on_accept, listener, flags, 0, owned);
+    if (!listener->socket)
         return -ENOMEM;
     TAKE_FD(owned);
-    evconnlistener_set_error_cb(listener, on_accept_error);
-    server->listeners[server->n_listeners++] = listener;
+    evconnlistener_set_error_cb(listener->socket, on_accept_error);
+    server->n_listeners++;
     return 0;
+}
+
+void http_server_set_tls_take(HttpServer *server, SSL_CTX *context)
+{
+    SSL_CTX_free(server->tls); /* what is spoken already holds a reference of its own */
+    server->tls = context;
 }
 
 void http_server_stop(HttpServer *server)
@@ -397,74 +455,7 @@ size_t http_server_busy(const HttpServer *server)
     return n_busy;
 }
 
-static const char *status_phrase(unsigned status)
+size_t http_server_connections(const HttpServer *server)
 {
-    static const struct {
-        unsigned status;
-        const char *phrase;
-    } phrases[] = {
-        {200, "OK"},
-        {400, "Bad Request"},
-        {401, "Unauthorized"},
-        {403, "Forbidden"},
-        {404, "Not Found"},
-        {405, "Method Not Allowed"},
-        {408, "Request Timeout"},
-        {409, "Conflict"},
-        {413, "Content Too Large"},
-        {415, "Unsupported Media Type"},
-        {417, "Expectation Failed"},
-        {422, "Unprocessable Content"},
-        {429, "Too Many Requests"},
-        {431, "Request Header Fields Too Large"},
-        {500, "Internal Server Error"},
-        {501, "Not Implemented"},
-        {502, "Bad Gateway"},
-        {503, "Service Unavailable"},
-        {504, "Gateway Timeout"},
-        {505, "HTTP Version Not Supported"},
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(phrases); i++) {
-        if (phrases[i].status == status)
-            return phrases[i].phrase;
-    }
-    return "Answer";
-}
-
-void http_answer(HttpConnection *connection, const HttpAnswer *answer)
-{
-    struct evbuffer *output = bufferevent_get_output(connection->stream);
-    bool body =
-        connection->request.head.text == NULL || connection->request.head.method != HTTP_HEAD;
-
-    if (connection->server->stopped)
-        connection->close = true;
-    (void)evbuffer_add_printf(output,
-                              "HTTP/1.1 %u %s\r\n"
-                              "Content-Type: %s\r\n"
-                              "Content-Length: %zu\r\n"
-                              "Cache-Control: no-store\r\n"
-                              "X-Content-Type-Options: nosniff\r\n"
-                              "Connection: %s\r\n%s\r\n",
-                              answer->status, status_phrase(answer->status), answer->type,
-                              answer->size, connection->close ? "close" : "keep-alive",
-                              answer->fields ? answer->fields : "");
-    if (body)
-        (void)evbuffer_add(output, answer->body, answer->size);
-    enter(connection, CONNECTION_WRITING, connection->server->limits.write_ms);
-}
-
-int http_connection_fd(const HttpConnection *connection)
-{
-    return bufferevent_getfd(connection->stream);
-}
-
-void *http_connection_data(const HttpConnection *connection)
-{
-    return connection->data;
-}
-
-void http_connection_set_data(HttpConnection *connection, void *data)
-{
-    connection->data = data;
+    return server->n_connections;
 }

@@ -37,7 +37,7 @@ static void test_status_is_asked_and_sent_on(void **state)
 
     /* The standing lasts as long as the connection; HEAD is GET without the body. */
     uint64_t first_key = frame.key;
-    say(fd, "GET /api/queue?x=1 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    say(fd, "GET /api/queue HTTP/1.1\r\nHost: localhost\r\n\r\n");
     receive_frame(stage->warden, &frame);
     assert_int_equal(frame.type, API_QUEUE);
     assert_int_not_equal(frame.key, first_key);
@@ -201,6 +201,9 @@ static void test_mistakes_have_names(void **state)
         {"POST /api/queue/a/b/approve", NULL, "", 404, "not_found"},
         {"POST /api/queue/a%2fb/approve", NULL, "", 404, "not_found"},
         {"POST /api/queue//approve", NULL, "", 404, "not_found"},
+        {"GET /api/queue?x=1", NULL, "", 400, "bad_query"},
+        {"GET /api/queue?limit=0", NULL, "", 400, "bad_query"},
+        {"GET /api/queue?limit=1&limit=2", NULL, "", 400, "bad_query"},
         {"GET /api/kill", NULL, "", 405, "method_not_allowed"},
         {"POST /api/status", NULL, "", 405, "method_not_allowed"},
         {"OPTIONS /api/queue", NULL, "", 405, "method_not_allowed"},

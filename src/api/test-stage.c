@@ -20,9 +20,15 @@
 #define FRAME_HEADER 16u
 
 static const ApiLimits limits = {
-    .http = {.connections = 4, .idle_ms = 2000, .read_ms = 400, .write_ms = 2000},
+    .http = {.connections = {4, 4, 4},
+             .address_connections = 4,
+             .idle_ms = 2000,
+             .read_ms = 400,
+             .write_ms = 2000},
     .vet_ms = 300,
     .warden_ms = 300,
+    .hasher_ms = 5000,
+    .beat_ms = 500,
 };
 
 void send_frame(int fd, uint16_t type, uint64_t key, Buffer *payload, int passed)
@@ -107,6 +113,8 @@ static void give_listener(Stage *stage)
     assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(listen(fd, 16), 0);
     buffer_put_string(&payload, stage->path);
+    buffer_put_u8(&payload, false);
+    buffer_put_string(&payload, "");
     send_frame(stage->control, MESSAGE_LISTENER, 0, &payload, fd);
     fd_close(fd);
 }

@@ -37,7 +37,21 @@ int confine_become(const ProcessUser *user)
      LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |   \
      LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM)
 
+static int allow_beneath(int ruleset, int directory_fd, uint64_t rights)
+{
+    struct landlock_path_beneath_attr beneath = {.allowed_access = rights,
+                                                 .parent_fd = directory_fd};
+    return syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0
+               ? -errno
+               : 0;
+}
+
 int confine_files(const char *const *readable)
+{
+    return confine_files_but(readable, -EBADF);
+}
+
+int confine_files_but(const char *const *readable, int own)
 {
     struct landlock_ruleset_attr attributes = {.handled_access_fs = LANDLOCK_RIGHTS};
     _cleanup_fd_ int ruleset =
@@ -46,17 +60,22 @@ int confine_files(const char *const *readable)
         return errno == ENOSYS || errno == EOPNOTSUPP ? 1 : -errno;
 
     for (size_t i = 0; readable && readable[i]; i++) {
-        struct landlock_path_beneath_attr beneath = {
-            .allowed_access = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR,
-            .parent_fd = open(readable[i], O_PATH | O_CLOEXEC),
-        };
-        if (beneath.parent_fd < 0)
+        _cleanup_fd_ int directory = open(readable[i], O_PATH | O_CLOEXEC);
+        if (directory < 0)
             return -errno;
-        long added =
-            syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0);
-        fd_close(beneath.parent_fd);
-        if (added < 0)
-            return -errno;
+        int result = allow_beneath(ruleset, directory,
+                                   LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR);
+        if (result < 0)
+            return result;
+    }
+    if (own >= 0) {
+        int result =
+            allow_beneath(ruleset, own,
+                          LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
+                              LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE |
+                              LANDLOCK_ACCESS_FS_MAKE_REG);
+        if (result < 0)
+            return result;
     }
     return syscall(SYS_landlock_restrict_self, ruleset, 0) < 0 ? -errno : 0;
 }
@@ -125,6 +144,8 @@ static const int allowed_calls[] = {
     SCMP_SYS(readv),
     SCMP_SYS(recvfrom),
     SCMP_SYS(recvmsg),
+    SCMP_SYS(renameat),
+    SCMP_SYS(renameat2),
     SCMP_SYS(restart_syscall),
     SCMP_SYS(rseq),
     SCMP_SYS(rt_sigaction),

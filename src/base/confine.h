@@ -19,6 +19,9 @@ int confine_become(const ProcessUser *user);
 /* Landlock: no file may be opened but for reading below the given paths (NULL-terminated list, or
  * NULL for none). 0; 1 when this kernel has no Landlock (then nothing changed); -errno. */
 int confine_files(const char *const *readable);
+/* The same, and files of the open directory `own` (not those of directories in it) may be read,
+ * written, created, renamed and removed as well; negative: there is none. */
+int confine_files_but(const char *const *readable, int own);
 
 /* seccomp: only what an event loop on sockets needs; the rest is EPERM, and what only an attacker
  * would try (execve, ptrace, mount, …) kills the process. `may_thread` also permits clone for

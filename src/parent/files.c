@@ -17,10 +17,12 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "journal/segments.h"
 #include "parent/parent.h"
 #include "parent/places.h"
 
-#define RELOAD_DELAY_MS 50u /* editors write in several steps */
+#define RELOAD_DELAY_MS 50u     /* editors write in several steps */
+#define SEGMENTS_SENT_MAX 1000u /* the newest; at 256 MiB each */
 
 /* The policy. */
 
@@ -38,7 +40,24 @@ void files_send_policy(Parent *parent)
     fd_close(fd);
 }
 
-Policy *files_load_policy(const char *path)
+/* One line of the log for each problem. */
+static void log_problems(const PolicyProblems *problems)
+{
+    char *text = NULL, *rest = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&text, &size);
+
+    if (!memory)
+        return;
+    policy_problems_print(problems, memory);
+    (void)fclose(memory);
+    for (char *line = text ? strtok_r(text, "\n", &rest) : NULL; line;
+         line = strtok_r(NULL, "\n", &rest))
+        log_write(strstr(line, ": warning: ") ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR, "%s", line);
+    free(text);
+}
+
+Policy *files_load_policy(const char *path, bool json)
 {
     PolicyProblems problems = {.items = NULL};
     Policy *policy = NULL;
@@ -52,7 +71,10 @@ Policy *files_load_policy(const char *path)
     int result = policy_load_file(path, &policy, &problems);
     if (result < 0)
         log_error("%s: %s", path, strerror(-result));
-    policy_problems_print(&problems, stderr);
+    if (json)
+        log_problems(&problems);
+    else
+        policy_problems_print(&problems, stderr);
     policy_problems_done(&problems);
     return policy;
 }
@@ -70,7 +92,7 @@ void files_on_policy_answer(Parent *parent, const LinkFrame *frame)
     log_info("policy %s is in force", parent->options->policy);
     if (!parent->announced)
         return;
-    Policy *policy = files_load_policy(parent->options->policy);
+    Policy *policy = files_load_policy(parent->options->policy, parent->options->log_json);
     if (policy && jails_reconcile(parent, policy) < 0)
         log_error("not every jail of the policy can be served");
     policy_free(policy);
@@ -201,4 +223,97 @@ void files_on_head(Parent *parent, const LinkFrame *frame)
     if (result < 0)
         log_warning("the journal's head cannot be saved to %s: %s", parent->head_path,
                     strerror(-result));
+}
+
+/* Descriptors on their way to the api. */
+typedef struct SegmentBatch {
+    Child *api;
+    int fds[SEGMENTS_FDS_MAX]; /* owned */
+    size_t n_fds;
+    uint32_t following;
+    bool failed;
+} SegmentBatch;
+
+static void send_batch(SegmentBatch *batch)
+{
+    Buffer payload = BUFFER_EMPTY(64);
+
+    buffer_put_u32(&payload, batch->following);
+    if (!batch->failed)
+        batch->failed =
+            link_send_fds(batch->api->control, MESSAGE_SEGMENTS, 0, buffer_head(&payload),
+                          buffer_size(&payload), batch->fds, batch->n_fds) < 0;
+    buffer_done(&payload);
+    fd_close_many(batch->fds, batch->n_fds);
+    batch->n_fds = 0;
+}
+
+/* Opens the segments in order; the last one is `audit.log` itself. Nobody rotates meanwhile: that
+ * is done by this process too. */
+static void send_named(SegmentBatch *batch, int directory, const char *base,
+                       const JournalSegments *segments)
+{
+    size_t first = segments->count > SEGMENTS_SENT_MAX ? segments->count - SEGMENTS_SENT_MAX : 0;
+    char name[NAME_MAX + 1];
+
+    batch->following = (uint32_t)(segments->count - first) + 1;
+    for (size_t i = first; i <= segments->count; i++) {
+        uint64_t seq = i < segments->count ? segments->seqs[i] : 0;
+        int fd = journal_segment_name(base, seq, name) < 0
+                     ? -EBADF
+                     : openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        if (fd >= 0)
+            batch->fds[batch->n_fds++] = fd;
+        batch->following--;
+        if (batch->n_fds == SEGMENTS_FDS_MAX || batch->following == 0)
+            send_batch(batch);
+    }
+}
+
+void files_send_segments(Parent *parent, Child *api)
+{
+    _cleanup_free_ char *path = NULL;
+    const char *base = journal_path_split(parent->options->audit, &path);
+    JournalSegments segments = {NULL, 0};
+    SegmentBatch batch = {.api = api};
+    _cleanup_fd_ int directory = base ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+
+    int result = directory < 0 ? -errno : journal_segments_list(directory, base, &segments);
+    if (result < 0) {
+        log_warning("the journal's segments cannot be listed: %s", strerror(-result));
+        send_batch(&batch); /* none */
+        return;
+    }
+    send_named(&batch, directory, base, &segments);
+    journal_segments_done(&segments);
+    if (batch.failed) {
+        log_error("the journal's segments cannot be handed to the api, which is ended");
+        child_kill(api);
+    }
+}
+
+/* TLS. */
+
+void files_send_tls(Parent *parent)
+{
+    const Options *options = parent->options;
+    Child *api = child_find(parent, CHILD_API);
+    Buffer chain, key, payload = BUFFER_EMPTY(1 << 20);
+
+    if (!api || !parent->tcp.tls)
+        return;
+    if (listen_read_tls(options->tls_cert, options->tls_key, &chain, &key) == 0) {
+        buffer_put_blob(&payload, buffer_head(&chain), buffer_size(&chain));
+        buffer_put_blob(&payload, buffer_head(&key), buffer_size(&key));
+        if (payload.error == 0)
+            (void)link_send(api->control, MESSAGE_TLS, 0, buffer_head(&payload),
+                            buffer_size(&payload));
+    }
+    Buffer *secrets[] = {&key, &payload};
+    for (size_t i = 0; i < ARRAY_SIZE(secrets); i++)
+        if (secrets[i]->bytes)
+            sodium_memzero(secrets[i]->bytes, secrets[i]->capacity);
+    buffer_done(&chain);
+    buffer_done(&key);
+    buffer_done(&payload);
 }

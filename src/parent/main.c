@@ -16,7 +16,7 @@
 /* 0, 1 for a policy that would be refused at the start. */
 static int check(const Options *options)
 {
-    Policy *policy = files_load_policy(options->policy);
+    Policy *policy = files_load_policy(options->policy, options->log_json);
 
     if (!policy)
         return EXIT_FAILURE;

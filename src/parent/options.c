@@ -13,7 +13,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/fd.h"
+#include "parent/places.h"
+
+#define CONFIG_MAX (64u << 10)
 
 typedef enum OptionId {
     OPTION_POLICY = 1,
@@ -23,6 +28,9 @@ typedef enum OptionId {
     OPTION_AUDIT,
     OPTION_API,
     OPTION_API_SOCKET,
+    OPTION_API_HOST,
+    OPTION_TLS_CERT,
+    OPTION_TLS_KEY,
     OPTION_ENGINE,
     OPTION_USER,
     OPTION_CONFIG,
@@ -41,6 +49,9 @@ static const struct option long_options[] = {
     {"audit", required_argument, NULL, OPTION_AUDIT},
     {"api", required_argument, NULL, OPTION_API},
     {"api-socket", required_argument, NULL, OPTION_API_SOCKET},
+    {"api-host", required_argument, NULL, OPTION_API_HOST},
+    {"tls-cert", required_argument, NULL, OPTION_TLS_CERT},
+    {"tls-key", required_argument, NULL, OPTION_TLS_KEY},
     {"engine", required_argument, NULL, OPTION_ENGINE},
     {"user", required_argument, NULL, OPTION_USER},
     {"config", required_argument, NULL, OPTION_CONFIG},
@@ -64,7 +75,12 @@ static const char usage[] =
     "  --state-dir DIR    what must survive (default /var/lib/clawrden)\n"
     "  --audit FILE       the journal (default /var/log/clawrden/audit.log)\n"
     "  --user NAME        run as NAME, NAME-door and NAME-api (default clawrden)\n"
-    "  --api none         no TCP listener: this version serves the unix socket only\n"
+    "  --api ADDR:PORT    the dashboard and the api by TCP, with logins and tokens (default\n"
+    "                     127.0.0.1:8080; port 0: any, said when ready), or none\n"
+    "  --api-host NAME    a name besides its address that clients may call it by (may be\n"
+    "                     given again, or a list with commas)\n"
+    "  --tls-cert FILE    the certificate and its chain, PEM; needed off loopback\n"
+    "  --tls-key FILE     its key, PEM, without a pass phrase\n"
     "  --engine none      no container engine: this version uses none\n"
     "  --config FILE      these options as a YAML mapping; the command line wins\n"
     "  --check            check the policy and exit: 0 good, 1 not\n"
@@ -105,6 +121,27 @@ static int set_flag(bool *option, const char *name, const char *value)
     return 0;
 }
 
+/* Names as a client writes them into Host, without a port. */
+static int add_hosts(Options *options, const char *value)
+{
+    _cleanup_free_ char *copy = strdup(value);
+    char *rest = NULL;
+
+    for (char *name = copy ? strtok_r(copy, ",", &rest) : NULL; name;
+         name = strtok_r(NULL, ",", &rest)) {
+        char *longer = NULL;
+        if (strlen(name) > 253 ||
+            strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                         "0123456789.-_") != strlen(name))
+            return complain("--api-host %s: give names without scheme and port", value);
+        if (asprintf(&longer, "%s%s\n", options->api_hosts ? options->api_hosts : "", name) < 0)
+            return complain("out of memory");
+        free(options->api_hosts);
+        options->api_hosts = longer;
+    }
+    return 0;
+}
+
 static int apply(Options *options, OptionId id, const char *value, bool from_file)
 {
     switch (id) {
@@ -130,11 +167,16 @@ static int apply(Options *options, OptionId id, const char *value, bool from_fil
         set_text(&options->user, value, from_file);
         return 0;
     case OPTION_API:
-        return strcmp(value, "none") == 0
-                   ? 0
-                   : complain("--api %s: this version serves its api on a unix socket only "
-                              "(--api-socket); use --api none",
-                              value);
+        set_text(&options->api, value, from_file);
+        return 0;
+    case OPTION_API_HOST:
+        return add_hosts(options, value);
+    case OPTION_TLS_CERT:
+        set_text(&options->tls_cert, value, from_file);
+        return 0;
+    case OPTION_TLS_KEY:
+        set_text(&options->tls_key, value, from_file);
+        return 0;
     case OPTION_ENGINE:
         return strcmp(value, "none") == 0
                    ? 0
@@ -186,16 +228,47 @@ static int apply_pair(Options *options, const char *path, struct fy_node_pair *p
     return apply(options, (OptionId)option->val, value, true);
 }
 
-static int apply_file(Options *options, const char *path)
+/* The file's text; it is obeyed like the command line, so nobody else may be able to change it. */
+static char *read_file(const char *path)
 {
-    struct fy_parse_cfg configuration = {.flags = FYPCF_DEFAULT_PARSE};
-    struct fy_document *document = fy_document_build_from_file(&configuration, path);
+    _cleanup_fd_ int fd = place_trusted_file(path, geteuid());
+    Buffer text = BUFFER_EMPTY(CONFIG_MAX);
+    ssize_t got = 0;
+
+    if (fd < 0) {
+        (void)complain("%s: %s", path, place_problem(fd));
+        return NULL;
+    }
+    for (char *room; (room = buffer_reserve(&text, 4096)) && (got = read(fd, room, 4096)) > 0;)
+        buffer_grow(&text, (size_t)got);
+    char *result = got == 0 ? buffer_take_string(&text) : NULL;
+    buffer_done(&text);
+    if (!result)
+        (void)complain("%s: cannot be read, or is larger than %u bytes", path, CONFIG_MAX);
+    return result;
+}
+
+/* What the parser says about the place, instead of its own lines on stderr. */
+static int complain_about_syntax(const char *path, struct fy_diag *diag)
+{
+    void *at = NULL;
+    const struct fy_diag_error *error = fy_diag_errors_iterate(diag, &at);
+
+    if (error && error->msg)
+        return complain("%s:%d:%d: %s", path, error->line, error->column, error->msg);
+    return complain("%s: not a YAML mapping of options", path);
+}
+
+static int apply_text(Options *options, const char *path, const char *text, struct fy_diag *diag)
+{
+    struct fy_parse_cfg configuration = {.flags = FYPCF_DEFAULT_PARSE, .diag = diag};
+    struct fy_document *document = fy_document_build_from_string(&configuration, text, FY_NT);
     struct fy_node *root = document ? fy_document_root(document) : NULL;
     int result = 0;
 
     if (!root || !fy_node_is_mapping(root)) {
         fy_document_destroy(document);
-        return complain("%s: not a readable YAML mapping of options", path);
+        return complain_about_syntax(path, diag);
     }
     void *iterator = NULL;
     for (struct fy_node_pair *pair;
@@ -205,32 +278,59 @@ static int apply_file(Options *options, const char *path)
     return result;
 }
 
+static int apply_file(Options *options, const char *path)
+{
+    struct fy_diag_cfg quiet;
+    _cleanup_free_ char *text = read_file(path);
+
+    if (!text)
+        return 2;
+    fy_diag_cfg_default(&quiet);
+    quiet.fp = NULL;
+    quiet.level = FYET_ERROR;
+    struct fy_diag *diag = fy_diag_create(&quiet);
+    if (!diag)
+        return complain("out of memory");
+    fy_diag_set_collect_errors(diag, true);
+    int result = apply_text(options, path, text, diag);
+    fy_diag_destroy(diag);
+    return result;
+}
+
 static char *join(const char *directory, const char *rest)
 {
     char *path = NULL;
     return asprintf(&path, "%s%s", directory, rest) < 0 ? NULL : path;
 }
 
-/* A directory of the XDG base directory specification, or its fallback below $HOME. */
-static char *xdg(const char *variable, const char *fallback)
+/* A directory of the XDG base directory specification, or its fallback below $HOME. NULL, said,
+ * when there is neither: a place that others could take must not be made up. */
+static char *xdg(const char *option, const char *variable, const char *fallback)
 {
     const char *value = getenv(variable), *home = getenv("HOME");
+
     if (value && value[0] == '/')
         return join(value, "/clawrden");
-    _cleanup_free_ char *base = join(home && *home ? home : "/tmp", fallback);
-    return base ? strdup(base) : NULL;
+    if (home && home[0] == '/')
+        return join(home, fallback);
+    (void)complain("neither %s nor HOME names a directory: give %s DIR", variable, option);
+    return NULL;
 }
 
-static void fill_defaults(Options *options)
+static int fill_defaults(Options *options)
 {
     bool root = geteuid() == 0;
 
     if (!options->run_dir)
-        options->run_dir =
-            root ? strdup("/run/clawrden") : xdg("XDG_RUNTIME_DIR", "/.local/state/clawrden/run");
+        options->run_dir = root ? strdup("/run/clawrden")
+                                : xdg("--run-dir", "XDG_RUNTIME_DIR", "/.local/state/clawrden/run");
+    if (!options->run_dir)
+        return 2;
     if (!options->state_dir)
-        options->state_dir =
-            root ? strdup("/var/lib/clawrden") : xdg("XDG_STATE_HOME", "/.local/state/clawrden");
+        options->state_dir = root ? strdup("/var/lib/clawrden")
+                                  : xdg("--state-dir", "XDG_STATE_HOME", "/.local/state/clawrden");
+    if (!options->state_dir)
+        return 2;
     if (!options->audit)
         options->audit = root ? strdup("/var/log/clawrden/audit.log")
                               : join(options->state_dir, "/log/audit.log");
@@ -240,6 +340,22 @@ static void fill_defaults(Options *options)
         options->api_socket = join(options->run_dir, "/api/api.sock");
     if (!options->user)
         options->user = strdup("clawrden");
+    if (!options->api)
+        options->api = strdup("127.0.0.1:8080");
+    return 0;
+}
+
+/* Options that belong together. */
+static int check_sense(const Options *options)
+{
+    bool none = strcmp(options->api, "none") == 0;
+
+    if (!options->tls_cert != !options->tls_key)
+        return complain("--tls-cert and --tls-key belong together");
+    if (none && (options->tls_cert || options->api_hosts))
+        return complain("with --api none there is nothing that --tls-cert, --tls-key or --api-host "
+                        "could be about");
+    return 0;
 }
 
 static int make_absolute(char **path)
@@ -257,8 +373,9 @@ static int make_absolute(char **path)
 
 static int make_all_absolute(Options *options)
 {
-    char **paths[] = {&options->policy,  &options->socket, &options->state_dir,
-                      &options->run_dir, &options->audit,  &options->api_socket};
+    char **paths[] = {&options->policy,   &options->socket, &options->state_dir,
+                      &options->run_dir,  &options->audit,  &options->api_socket,
+                      &options->tls_cert, &options->tls_key};
     for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
         if (make_absolute(paths[i]) != 0)
             return 2;
@@ -295,8 +412,10 @@ int options_parse(int argc, char **argv, Options *ret)
         result = complain("%s is required", "--policy FILE");
     if (result != 0)
         return result;
-    fill_defaults(ret);
-    return make_all_absolute(ret);
+    result = fill_defaults(ret);
+    if (result == 0)
+        result = check_sense(ret);
+    return result != 0 ? result : make_all_absolute(ret);
 }
 
 void options_done(Options *options)
@@ -308,4 +427,8 @@ void options_done(Options *options)
     free(options->audit);
     free(options->api_socket);
     free(options->user);
+    free(options->api);
+    free(options->tls_cert);
+    free(options->tls_key);
+    free(options->api_hosts);
 }

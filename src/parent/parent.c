@@ -40,8 +40,8 @@ static void announce(Parent *parent)
     for (const ServedJail *jail = parent->jails; jail; jail = jail->next)
         if (strcmp(jail->name, "default") == 0)
             first = jail;
-    log_info("READY (socket %s, api %s)", first ? first->socket_path : "none",
-             parent->options->api_socket);
+    log_info("READY (socket %s, api %s%s%s)", first ? first->socket_path : "none",
+             parent->options->api_socket, parent->tcp.fd >= 0 ? ", " : "", parent->tcp.url);
     notify_service_manager("READY=1");
     parent->announced = true;
 }
@@ -78,10 +78,22 @@ void parent_on_child_frame(Child *child, LinkFrame *frame)
         files_on_head(parent, frame);
     else if (frame->type == MESSAGE_RELOAD && warden)
         files_send_policy(parent);
+    else if (frame->type == MESSAGE_SEGMENTS_WANTED && child->kind == CHILD_API)
+        files_send_segments(parent, child);
     else {
         log_error("%s sent message %u, which it may not", child->role, frame->type);
         child_kill(child);
     }
+}
+
+static void send_listener(Child *api, const char *where, bool tls, const char *hosts, int fd)
+{
+    Buffer payload = BUFFER_EMPTY(64 << 10);
+
+    buffer_put_string(&payload, where);
+    buffer_put_u8(&payload, tls);
+    buffer_put_string(&payload, hosts);
+    (void)child_send(api, MESSAGE_LISTENER, &payload, fd);
 }
 
 static void start_api(Parent *parent)
@@ -89,13 +101,16 @@ static void start_api(Parent *parent)
     Child *api = child_start(parent, CHILD_API, NULL);
     Child *warden = child_find(parent, CHILD_WARDEN);
     Child *executor = child_find(parent, CHILD_EXECUTOR);
-    Buffer payload = BUFFER_EMPTY(8192);
 
     if (!api || !warden || !executor || children_link(api, warden, 0, "", "") < 0 ||
         children_link(api, executor, 0, "", "") < 0)
         return;
-    buffer_put_string(&payload, parent->options->api_socket);
-    (void)child_send(api, MESSAGE_LISTENER, &payload, parent->api_listener);
+    send_listener(api, parent->options->api_socket, false, "", parent->api_listener);
+    if (parent->tcp.fd >= 0) {
+        const char *hosts = parent->options->api_hosts;
+        files_send_tls(parent);
+        send_listener(api, parent->tcp.url, parent->tcp.tls, hosts ? hosts : "", parent->tcp.fd);
+    }
 }
 
 static void fail(Parent *parent)
@@ -254,6 +269,7 @@ static void on_signal(evutil_socket_t number, short what UNUSED, void *userdata)
     }
     if (number == SIGHUP) {
         files_send_policy(parent);
+        files_send_tls(parent);
         return;
     }
     if (parent->stopping) {
@@ -316,8 +332,13 @@ static void tear_down(Parent *parent)
     if (parent->api_listener >= 0)
         (void)unlink(parent->options->api_socket);
     fd_close(parent->api_listener);
+    fd_close(parent->tcp.fd);
     fd_close(parent->inotify_fd);
+    if (!parent->announced)
+        setup_undo_places(parent);
     fd_close_many(parent->locks, LOCKS);
+    for (size_t i = 0; i < parent->n_fresh; i++)
+        free(parent->fresh[i]);
     free(parent->head_path);
     if (parent->loop)
         event_base_free(parent->loop);
@@ -337,6 +358,7 @@ int parent_run(const Options *options)
                     .dry_run = options->dry_run},
         .locks = {-EBADF, -EBADF, -EBADF},
         .api_listener = -EBADF,
+        .tcp = {.fd = -EBADF},
         .inotify_fd = -EBADF,
     };
 
@@ -348,6 +370,8 @@ int parent_run(const Options *options)
     int result = parent.loop ? make_timers(&parent) : -ENOMEM;
     if (result == 0)
         result = watch_signals(&parent);
+    if (result == 0)
+        result = setup_listen(&parent);
     if (result == 0)
         result = setup_make_places(&parent);
     if (result == 0)

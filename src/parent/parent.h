@@ -14,6 +14,7 @@
 #include "base/pidref.h"
 #include "base/process.h"
 #include "journal/journal-file.h"
+#include "parent/listen.h"
 #include "parent/options.h"
 #include "policy/policy.h"
 #include "wire/link.h"
@@ -23,6 +24,7 @@ typedef struct Parent Parent;
 typedef struct ServedJail ServedJail;
 
 #define LOCKS 3
+#define FRESH_MAX 16
 
 typedef enum ChildKind { CHILD_EXECUTOR, CHILD_WARDEN, CHILD_API, CHILD_DOOR } ChildKind;
 
@@ -61,6 +63,9 @@ struct Parent {
     uint32_t next_door_id;
     int locks[LOCKS]; /* of the state, the sockets, the journal */
     int api_listener, inotify_fd;
+    TcpListener tcp;
+    char *fresh[FRESH_MAX]; /* owned: directories that were not there before this start */
+    size_t n_fresh;
     struct event *inotify, *reload_timer, *watchdog, *restart_timer, *stop_timer;
     struct event *signals[4];
     char *head_path;
@@ -99,12 +104,16 @@ int parent_run(const Options *options);
 /* setup.c: 0 or -errno, the reason already said. */
 int setup_find_users(Parent *parent);
 int setup_make_places(Parent *parent);
+/* What setup_make_places() and setup_open_places() have made, when nothing has come of it. */
+void setup_undo_places(Parent *parent);
+int setup_listen(Parent *parent);
 int setup_open_places(Parent *parent);
 int setup_serve_jails(Parent *parent);
 
 /* files.c */
-/* Loads a policy; says on stderr what is wrong with it or its place. NULL when it is not good. */
-Policy *files_load_policy(const char *path);
+/* Loads a policy; says on stderr what is wrong with it or its place, as log lines if `json`. NULL
+ * when it is not good. */
+Policy *files_load_policy(const char *path, bool json);
 void files_send_policy(Parent *parent);
 void files_on_policy_answer(Parent *parent, const LinkFrame *frame);
 int files_watch_policy(Parent *parent);
@@ -112,6 +121,10 @@ int files_watch_policy(Parent *parent);
 int files_send_journal(Parent *parent, Child *warden);
 void files_on_segment_wanted(Parent *parent, Child *warden);
 void files_on_head(Parent *parent, const LinkFrame *frame);
+/* The journal's segments, for reading. */
+void files_send_segments(Parent *parent, Child *api);
+/* Reads certificates and key and hands them to the api. */
+void files_send_tls(Parent *parent);
 
 /* notify.c: sd_notify(3) as systemd documents it; without NOTIFY_SOCKET nothing happens. */
 void notify_service_manager(const char *state);

@@ -51,48 +51,125 @@ int setup_find_users(Parent *parent)
     return 0;
 }
 
-/* The journal's directory is made here too, so that its lock can be taken before it is opened. */
-static int make_journal_place(const Options *options, gid_t operators)
+int setup_listen(Parent *parent)
 {
+    const Options *options = parent->options;
+    bool tls = options->tls_cert != NULL;
+    Buffer chain, key;
+
+    if (strcmp(options->api, "none") == 0)
+        return 0;
+    if (tls) { /* that they can be used is better known now than later */
+        int result = listen_read_tls(options->tls_cert, options->tls_key, &chain, &key);
+        if (key.bytes)
+            sodium_memzero(key.bytes, key.capacity);
+        buffer_done(&chain);
+        buffer_done(&key);
+        if (result < 0)
+            return result;
+    }
+    return listen_tcp(options->api, tls, &parent->tcp);
+}
+
+/* Remembers `path` and all directories above it that are not there yet, the uppermost first. */
+static int note_fresh(Parent *parent, const char *path)
+{
+    char *missing[FRESH_MAX];
+    size_t count = 0;
+    char *copy = strdup(path);
+
+    while (copy && access(copy, F_OK) < 0 && errno == ENOENT && count < FRESH_MAX) {
+        char *above = strdup(copy);
+        missing[count++] = copy;
+        copy = above ? strdup(dirname(above)) : NULL;
+        free(above);
+    }
+    free(copy);
+    while (count > 0) {
+        char *directory = missing[--count];
+        if (parent->n_fresh < FRESH_MAX)
+            parent->fresh[parent->n_fresh++] = directory;
+        else
+            free(directory);
+    }
+    return 0;
+}
+
+static int make_place(Parent *parent, const char *path, mode_t mode, uid_t owner, gid_t group)
+{
+    int result = note_fresh(parent, path);
+    if (result == 0)
+        result = place_directory(path, mode, owner, group);
+    if (result < 0)
+        log_error("%s: %s", path, place_problem(result));
+    return result;
+}
+
+/* The api's own directory: tokens and users are its to keep, and nobody else's to read. */
+static int make_api_place(Parent *parent)
+{
+    const ProcessContext *context = &parent->context;
     char path[PATH_MAX];
 
-    (void)snprintf(path, sizeof path, "%s", options->audit);
-    const char *directory = dirname(path);
-    int result = place_directory(directory, 0750, geteuid(), operators);
-    if (result < 0)
-        log_error("%s: %s", directory, place_problem(result));
-    return result;
+    (void)snprintf(path, sizeof path, "%s/api", parent->options->state_dir);
+    return context->privileged ? make_place(parent, path, 0700, context->api.uid, context->api.gid)
+                               : make_place(parent, path, 0700, geteuid(), getegid());
 }
 
 int setup_make_places(Parent *parent)
 {
-    const ProcessContext *context = &parent->context;
     const Options *options = parent->options;
-    char path[PATH_MAX];
+    char jails[PATH_MAX], api[PATH_MAX], audit[PATH_MAX];
     uid_t uid = geteuid();
     gid_t gid = getegid();
-    gid_t operators = context->privileged ? context->operators : gid;
-    const char *at = options->run_dir;
+    gid_t operators = parent->context.privileged ? parent->context.operators : gid;
 
-    int result = place_directory(at, 0755, uid, gid);
-    if (result == 0) {
-        (void)snprintf(path, sizeof path, "%s/jails", options->run_dir);
-        result = place_directory(at = path, 0755, uid, gid);
-    }
-    if (result == 0) {
-        at = options->state_dir;
-        result = place_directory(at, 0750, uid, operators);
-    }
-    char api_path[PATH_MAX];
-    (void)snprintf(api_path, sizeof api_path, "%s", options->api_socket);
-    const char *api_directory = dirname(api_path);
-    if (result == 0) {
-        at = api_directory;
-        result = place_directory(at, 0750, uid, operators);
-    }
-    if (result < 0)
-        log_error("%s: %s", at, place_problem(result));
-    return result < 0 ? result : make_journal_place(options, operators);
+    (void)snprintf(jails, sizeof jails, "%s/jails", options->run_dir);
+    (void)snprintf(api, sizeof api, "%s", options->api_socket);
+    (void)snprintf(audit, sizeof audit, "%s", options->audit);
+    int result = make_place(parent, options->run_dir, 0755, uid, gid);
+    if (result == 0)
+        result = make_place(parent, jails, 0755, uid, gid);
+    if (result == 0)
+        result = make_place(parent, options->state_dir, 0750, uid, operators);
+    if (result == 0)
+        result = make_api_place(parent);
+    if (result == 0)
+        result = make_place(parent, dirname(api), 0750, uid, operators);
+    if (result == 0) /* the journal's, so that its lock can be taken before it is opened */
+        result = make_place(parent, dirname(audit), 0750, uid, operators);
+    return result;
+}
+
+static bool is_fresh(const Parent *parent, const char *path)
+{
+    char copy[PATH_MAX + 16];
+
+    (void)snprintf(copy, sizeof copy, "%.*s", PATH_MAX - 1, path);
+    const char *directory = dirname(copy);
+    for (size_t i = 0; i < parent->n_fresh; i++)
+        if (strcmp(parent->fresh[i], directory) == 0)
+            return true;
+    return false;
+}
+
+static void lock_paths(const Options *options, char paths[LOCKS][PATH_MAX + 16])
+{
+    (void)snprintf(paths[0], PATH_MAX + 16, "%s/lock", options->state_dir);
+    (void)snprintf(paths[1], PATH_MAX + 16, "%s/lock", options->run_dir);
+    (void)snprintf(paths[2], PATH_MAX + 16, "%s.lock", options->audit);
+}
+
+void setup_undo_places(Parent *parent)
+{
+    char paths[LOCKS][PATH_MAX + 16];
+
+    lock_paths(parent->options, paths);
+    for (size_t i = 0; i < LOCKS; i++)
+        if (parent->locks[i] >= 0 && is_fresh(parent, paths[i]))
+            (void)unlink(paths[i]);
+    for (size_t i = parent->n_fresh; i-- > 0;) /* those that hold something stay */
+        (void)rmdir(parent->fresh[i]);
 }
 
 /* Two wardens would take each other's sockets away and break each other's chain of records. */
@@ -101,9 +178,7 @@ static int take_locks(Parent *parent)
     const Options *options = parent->options;
     char paths[LOCKS][PATH_MAX + 16];
 
-    (void)snprintf(paths[0], sizeof paths[0], "%s/lock", options->state_dir);
-    (void)snprintf(paths[1], sizeof paths[1], "%s/lock", options->run_dir);
-    (void)snprintf(paths[2], sizeof paths[2], "%s.lock", options->audit);
+    lock_paths(options, paths);
     for (size_t i = 0; i < LOCKS; i++) {
         parent->locks[i] = place_lock(paths[i]);
         if (parent->locks[i] < 0) {
@@ -138,7 +213,7 @@ int setup_open_places(Parent *parent)
 
 int setup_serve_jails(Parent *parent)
 {
-    Policy *policy = files_load_policy(parent->options->policy);
+    Policy *policy = files_load_policy(parent->options->policy, parent->options->log_json);
     if (!policy)
         return -EINVAL;
     int result = jails_reconcile(parent, policy);

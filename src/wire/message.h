@@ -40,7 +40,9 @@ enum {
     /* parent → child, 1 fd: a link to another process. u8 role of the other end, u32 door id (or
      * 0), string jail, string socket path (getsockname(2) of the jail's listener) */
     MESSAGE_LINK,
-    /* parent → door and api, 1 fd: a listening socket. string path or address */
+    /* parent → door and api, 1 fd: a listening socket. string path or address; to the api also: u8
+     * whether TLS is spoken there, string names that clients may call it by, each with a line
+     * feed */
     MESSAGE_LISTENER,
     /* parent → warden, 1 fd: the policy file. string path, string why there is no fd */
     MESSAGE_POLICY,
@@ -63,6 +65,8 @@ enum {
     /* parent → api, at most SEGMENTS_FDS_MAX fds, each read-only, oldest first. u32 how many
      * follow in further messages */
     MESSAGE_SEGMENTS,
+    /* parent → api: what TLS is spoken with from now on. blob certificates, blob key (PEM) */
+    MESSAGE_TLS,
 };
 
 /* Door ↔ warden. */
@@ -129,14 +133,14 @@ enum {
     API_POLICY,      /* the policy's text */
     API_POLICY_TEST, /* string jail, u32 uid, u32 gid, string cwd, u32 argc, strings argv */
     API_ANSWER,      /* warden → api: u16 HTTP status, string JSON */
-    API_SUBSCRIBE,   /* api → warden, key 0: Actor (as always), u8 whether API_RECORDs are wanted */
-    API_RECORD, /* warden → api, key 0: u64 seq, string jail ("" none), string event, blob the
-                   journal's line without its line feed. In the order of seq, none left out
-                   between a subscription and its end. Seq 0 (and nothing in the rest): the api
-                   did not read fast enough and the subscription is over; subscribe again and take
-                   what is missing from the segments */
-    API_NOTE,   /* api → warden, key 0, not answered: something the journal must have. Actor (the
-                   record's approver and via), u8 NoteKind, string message */
+    API_SUBSCRIBE, /* api → warden, key 0: Actor (as always), u8 whether API_RECORDs are wanted */
+    API_RECORD,    /* warden → api, key 0: u64 seq, string jail ("" none), string event, blob the
+                      journal's line without its line feed. In the order of seq, none left out
+                      between a subscription and its end. Seq 0 (and nothing in the rest): the api
+                      did not read fast enough and the subscription is over; subscribe again and take
+                      what is missing from the segments */
+    API_NOTE, /* api → warden, key 0, not answered: something the journal must have. Actor (the
+                 record's approver and via), u8 NoteKind, string message */
 };
 
 /* How far an approval is remembered. */

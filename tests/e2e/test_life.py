@@ -119,7 +119,8 @@ def test_an_ordinary_users_default_places(make_warden):
         path = os.path.join(warden.base, name)
         os.mkdir(path, 0o700)
         os.chown(path, PRISONER, PRISONER)
-    warden.command_line = lambda: [program("clawrden-warden"), "--policy", warden.policy_path]
+    warden.command_line = lambda: [program("clawrden-warden"), "--policy", warden.policy_path,
+                                   "--api", "none"]
     warden.environment = environment
     warden.start()
     sockets = []
