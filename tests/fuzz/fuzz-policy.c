@@ -1,7 +1,7 @@
 /*
  * A policy's text and, behind a line "%%", the words of a command line, one a line. Whatever loads
- * must judge the command the same with and without the index, explain it, and redact it; problems
- * must have places inside the text.
+ * must judge the command the same with and without the index, explain it, and redact it, argument
+ * by argument and as a whole; problems must have places inside the text.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -41,6 +41,25 @@ static void check_problems(const PolicyProblems *problems, const char *text, siz
     require((rc == 0) == (problems->n_errors == 0));
 }
 
+/* A whole line has as many texts as before, and hides what each argument alone would. */
+static void try_redaction(const Policy *policy, const PolicyQuery *query)
+{
+    const char **redacted = NULL;
+    Buffer out = BUFFER_EMPTY(1 << 20);
+
+    require(policy_redact_argv(policy, query->argv, query->argc, &redacted) == 0);
+    for (size_t i = 0; i < query->argc; i++) {
+        buffer_clear(&out);
+        policy_redact(policy, query->argv[i], strlen(query->argv[i]), &out);
+        require(strcmp(redacted[i], "[redacted]") == 0 ||
+                (strlen(redacted[i]) == buffer_size(&out) &&
+                 memcmp(redacted[i], buffer_head(&out), buffer_size(&out)) == 0));
+    }
+    require(redacted[query->argc] == NULL);
+    free((void *)redacted);
+    buffer_done(&out);
+}
+
 static void try_query(const Policy *policy, const PolicyQuery *query)
 {
     PolicyVerdict fast, slow;
@@ -56,7 +75,11 @@ static void try_query(const Policy *policy, const PolicyQuery *query)
     spent |= judging.spent;
     judging_done(&judging);
     require(spent || (found == wanted && fast.action == slow.action));
+    require(fast.ask && fast.ask->approvals >= 1 && fast.rule_index == found);
+    require(fast.ask->rate_most == 0 || fast.ask->rate_ms >= 1000);
+    require(policy_ask_refuses(fast.ask, "alice", "viewer", "cli") != NULL);
     policy_explain(policy, query, &out);
+    try_redaction(policy, query);
     for (size_t i = 0; i < query->argc; i++) {
         policy_redact(policy, query->argv[i], strlen(query->argv[i]), &out);
         (void)policy_env_keeps(policy, query->argv[i]);
