@@ -72,6 +72,10 @@ static void put_one(Buffer *out, const json_t *one)
         show_member(out, one, "via", 40);
     }
     put_time(out, one, "created_at", "made", "");
+    if (json_is_string(json_object_get(one, "created_by"))) {
+        buffer_puts(out, " by ");
+        show_member(out, one, "created_by", 80);
+    }
     put_time(out, one, "last_used_at", "last used", ", never used");
     put_time(out, one, "last_login_at", "last login", ", never logged in");
     put_time(out, one, "expires_at", "expires", "");
