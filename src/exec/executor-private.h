@@ -56,6 +56,9 @@ typedef struct Request {
     Door *door; /* NULL once it has left the prepared states, or the door is gone */
     Cell *cell;
     Identity *caller; /* owned; until EXEC_PREPARED */
+    pid_t caller_pid; /* from then on */
+    uint64_t caller_start_time;
+    uid_t caller_uid;
     struct event timer;
     bool in_grace; /* TERM has been sent, KILL follows */
     uint8_t exit_kind, exit_value; /* of the command; SIGKILL until known */

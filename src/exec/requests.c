@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "exec/ancestry.h"
 #include "exec/executor-private.h"
 #include "exec/refusal.h"
 
@@ -239,6 +240,9 @@ static bool on_prepared(Request *request, Reader *reader)
     prepared_encode(&payload, &prepared);
     request->state = REQUEST_PREPARED;
     (void)event_del(&request->timer);
+    request->caller_pid = caller->pid;
+    request->caller_start_time = caller->start_time;
+    request->caller_uid = caller->uids[0];
     free(request->caller);
     request->caller = NULL;
     tell_warden(request->executor, EXEC_PREPARED, request->key, &payload);
@@ -250,10 +254,14 @@ static bool on_hashed(Request *request, const char *bytes, size_t size)
     Executor *executor = request->executor;
     Buffer payload = BUFFER_EMPTY(1024);
     uint64_t key = request->key;
-    Examined examined = {.root_pid = 0};
+    Examined examined;
 
-    if (request->state != REQUEST_HASHING || hashed_decode(bytes, size, &examined.hashed) < 0)
+    if (request->state != REQUEST_HASHING || examined_decode(bytes, size, &examined) < 0)
         return false;
+    Ancestor root =
+        ancestry_root(request->caller_pid, request->caller_start_time, request->caller_uid);
+    examined.root_pid = root.pid;
+    examined.root_start_time = root.start_time;
     examined_encode(&payload, &examined);
     forget(request);
     tell_warden(executor, EXEC_HASHED, key, &payload);

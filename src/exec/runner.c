@@ -20,6 +20,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "exec/become.h"
+#include "exec/beneath.h"
 #include "exec/environment.h"
 #include "exec/program.h"
 #include "exec/receive.h"
@@ -199,15 +200,19 @@ static void prepare(Runner *runner)
 
 static _Noreturn void hash(Runner *runner)
 {
-    Hashed hashed;
+    Examined examined = {.root_pid = 0}; /* that is the executor's to say */
+    char cwd[PATH_MAX];
     Buffer message = BUFFER_EMPTY(RUNNER_ANSWER_MAX);
     char nothing;
 
-    int result = program_hash(&runner->program, &hashed, &runner->refusal);
+    int result = program_hash(&runner->program, &examined.hashed, &runner->refusal);
     if (result != 0)
         fail(runner, result);
+    if (syscall(SYS_getcwd, cwd, sizeof cwd) > 0)
+        beneath_find(runner->received.cwd_fd, cwd, runner->received.request.argv,
+                     runner->received.request.argc, examined.beneath);
     buffer_put_u8(&message, RUNNER_HASHED);
-    hashed_encode(&message, &hashed);
+    examined_encode(&message, &examined);
     (void)fd_send(runner->control_fd, message.bytes, message.size, NULL, 0, 0);
     while (read(runner->control_fd, &nothing, 1) < 0 && errno == EINTR) {
     }

@@ -33,7 +33,7 @@ enum {
     RUNNER_HASH,
     RUNNER_RUN,           /* RunOrder */
     RUNNER_PREPARED = 64, /* u32 flags, strings exe, interpreter, operand, cwd, u64 device, inode */
-    RUNNER_HASHED,        /* Hashed */
+    RUNNER_HASHED,        /* Examined, without the root process */
     RUNNER_FAILED,        /* u8 ExecFailure, string */
 };
 

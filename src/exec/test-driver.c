@@ -460,7 +460,7 @@ void driver_refused(Driver *driver, uint64_t key, const Caller *caller, const Sp
     assert_words(driver_failed(driver, key, failure, &frame), words);
 }
 
-Hashed driver_hash(Driver *driver, uint64_t key)
+Examined driver_examine(Driver *driver, uint64_t key)
 {
     Frame frame;
     Examined examined;
@@ -468,7 +468,12 @@ Hashed driver_hash(Driver *driver, uint64_t key)
     driver_send(driver->warden, EXEC_HASH, key, NULL, 0, NULL, 0);
     driver_expect(driver, EXEC_HASHED, key, &frame);
     assert_int_equal(examined_decode(frame.payload, frame.size, &examined), 0);
-    return examined.hashed;
+    return examined;
+}
+
+Hashed driver_hash(Driver *driver, uint64_t key)
+{
+    return driver_examine(driver, key).hashed;
 }
 
 void driver_run(Driver *driver, uint64_t key, const Spec *spec, const Hashed *hashed)

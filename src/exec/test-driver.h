@@ -111,7 +111,8 @@ void assert_words(const char *text, const char *words); /* `words` are in it */
 /* This caller's request is refused with these words. */
 void driver_refused(Driver *driver, uint64_t key, const Caller *caller, const Spec *spec,
                     ExecFailure failure, const char *words);
-/* EXEC_HASH and its answer. */
+/* EXEC_HASH and its answer; all of it, or the digests. */
+Examined driver_examine(Driver *driver, uint64_t key);
 Hashed driver_hash(Driver *driver, uint64_t key);
 /* Orders the request to run; bound when `hashed` is not NULL. */
 void driver_run(Driver *driver, uint64_t key, const Spec *spec, const Hashed *hashed);
