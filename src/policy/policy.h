@@ -153,8 +153,8 @@ bool policy_redacts(const Policy *policy); /* false: policy_redact only copies *
 
 /* The same for a whole command line, in one effort that ends after a tenth of a second at the
  * latest: also hides what a pattern finds in two arguments together, as in `--token SECRET`. What
- * is behind 4,096 arguments or a MiB is hidden unseen. 0 with `argc` strings and a NULL in one
- * piece of memory that the caller frees, or -ENOMEM. */
+ * is behind 4,096 arguments or a MiB is hidden unseen. 0 with `argc` strings and a NULL, which the
+ * caller frees as one, or -ENOMEM. */
 int policy_redact_argv(const Policy *policy, const char *const *argv, size_t argc,
                        const char ***ret);
 

@@ -156,22 +156,27 @@ static void find_across(Redaction *redaction, Line *line)
     }
 }
 
-/* All arguments, each with its NUL, one behind the other. */
-static void put_arguments(Redaction *redaction, const Line *line, size_t argc, Buffer *out)
+static bool is_hidden(const Redaction *redaction, const Line *line, size_t argument)
 {
     bool hopeless = redaction->policy->n_redact > 0 && !redaction->search;
+    return hopeless || argument >= line->argc || line->hidden[argument];
+}
 
-    for (size_t i = 0; i < argc; i++) {
-        if (hopeless || i >= line->argc || line->hidden[i])
-            buffer_puts(out, REDACTED);
-        else
-            (void)redaction_put(redaction, line->argv[i], strlen(line->argv[i]), out);
+/* What may be shown of the arguments that are not hidden whole, each with its NUL, one behind the
+ * other. */
+static void put_arguments(Redaction *redaction, const Line *line, Buffer *out)
+{
+    for (size_t i = 0; i < line->argc; i++) {
+        if (is_hidden(redaction, line, i))
+            continue;
+        (void)redaction_put(redaction, line->argv[i], strlen(line->argv[i]), out);
         buffer_put_u8(out, 0);
     }
 }
 
 /* The vector and its text in one piece of memory. */
-static int make_vector(const Buffer *text, size_t argc, const char ***ret)
+static int make_vector(const Redaction *redaction, const Line *line, const Buffer *text,
+                       size_t argc, const char ***ret)
 {
     const size_t pointers = (argc + 1) * sizeof(char *);
     char *block = malloc(pointers + buffer_size(text) + 1);
@@ -182,8 +187,9 @@ static int make_vector(const Buffer *text, size_t argc, const char ***ret)
     char *at = block + pointers;
     memcpy(at, buffer_head(text), buffer_size(text));
     for (size_t i = 0; i < argc; i++) {
-        vector[i] = at;
-        at += strlen(at) + 1;
+        vector[i] = is_hidden(redaction, line, i) ? REDACTED : at;
+        if (vector[i] == at)
+            at += strlen(at) + 1;
     }
     vector[argc] = NULL;
     *ret = vector;
@@ -202,9 +208,9 @@ int policy_redact_argv(const Policy *policy, const char *const *argv, size_t arg
     if (rc == 0) {
         redaction_begin(&redaction, policy);
         find_across(&redaction, &line);
-        put_arguments(&redaction, &line, argc, &text);
+        put_arguments(&redaction, &line, &text);
+        rc = text.error < 0 ? -ENOMEM : make_vector(&redaction, &line, &text, argc, ret);
         redaction_done(&redaction);
-        rc = text.error < 0 ? -ENOMEM : make_vector(&text, argc, ret);
     }
     buffer_done(&text);
     line_done(&line);
