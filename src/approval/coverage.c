@@ -76,7 +76,10 @@ static bool is_beneath(const CoverageFacts *facts, const uint8_t *operands)
 
 static bool shape_of(const CoverageFacts *facts, Buffer *shape, uint8_t *operands)
 {
+    /* The shape goes by the options of the tool of this name, which a file that the caller could
+     * change or replace need not be. */
     return facts->widening != 0 && facts->argc <= EXAMINED_ARGUMENTS_MAX &&
+           !(facts->prepared->flags & PREPARED_EXE_WRITABLE) &&
            policy_grant_shape(facts->name, facts->argv, facts->argc, facts->widening, shape,
                               operands, EXAMINED_ARGUMENTS_MAX / 8) &&
            shape->error == 0;
@@ -216,7 +219,10 @@ void coverage_put_obstacles(Buffer *out, const CoverageFacts *facts, const Cover
                          "bind");
         return;
     }
-    if (facts->widening != 0 && digest_is_zero(&coverage->widened))
+    if (facts->widening != 0 && facts->prepared->flags & PREPARED_EXE_WRITABLE)
+        buffer_puts(out, "no wider grant is possible: the caller could change or replace the file "
+                         "that runs");
+    else if (facts->widening != 0 && digest_is_zero(&coverage->widened))
         buffer_puts(out, facts->widening & POLICY_GRANT_PATHS_CWD
                              ? "no wider grant is possible: Clawrden cannot tell which arguments "
                                "are paths beneath the working directory"

@@ -1,7 +1,7 @@
 /*
- * One redaction per request: argv with its secrets replaced, made once, as far as somebody needs
- * it. The work that a prisoner can cause by it is bounded: what lies beyond is hidden altogether,
- * rather nothing than a secret.
+ * One redaction per request: argv with its secrets replaced, made as far as somebody needs it: most
+ * requests are cut short where they are shown. What was handed out stays until the request ends.
+ * The work that a prisoner can cause by it is bounded (policy_redact_argv()).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,97 +9,50 @@
 #include "base/cleanup.h"
 #include "warden/state.h"
 
-#define EXAMINED_MAX 4096u                 /* arguments */
-#define EXAMINED_BYTES_MAX (1024u * 1024u) /* of all of them */
-
-static const char hidden[] = "[redacted]";
-
 static const Policy *policy_of(const Request *request)
 {
     const PolicyRef *reference = request->policy ? request->policy : request->warden->policy;
     return reference ? reference->policy : NULL;
 }
 
-static char *redact(const Policy *policy, const char *text)
-{
-    Buffer buffer = BUFFER_EMPTY(2 * (size_t)SHIM_REQUEST_MAX);
-    policy_redact(policy, text, strlen(text), &buffer);
-    return buffer_take_string(&buffer);
-}
-
-/* True when a pattern matches across the boundary of two arguments ("--token SECRET"). */
-static bool crosses(const Policy *policy, const char *first, const char *second,
-                    const char *first_redacted, const char *second_redacted)
-{
-    Buffer joined = BUFFER_EMPTY(SHIM_REQUEST_MAX), once = BUFFER_EMPTY(2 * SHIM_REQUEST_MAX),
-           apart = BUFFER_EMPTY(2 * SHIM_REQUEST_MAX);
-
-    buffer_printf(&joined, "%s %s", first, second);
-    buffer_printf(&apart, "%s %s", first_redacted, second_redacted);
-    policy_redact(policy, joined.bytes ? joined.bytes : "", buffer_size(&joined), &once);
-    bool differ = joined.error < 0 || once.error < 0 || apart.error < 0 ||
-                  once.size != apart.size || memcmp(once.bytes, apart.bytes, once.size) != 0;
-    buffer_done(&joined);
-    buffer_done(&once);
-    buffer_done(&apart);
-    return differ;
-}
-
 void redacted_argv_done(RedactedArgv *argv)
 {
-    for (size_t i = 0; i < argv->n_owned; i++)
-        free((char *)argv->argv[i]);
-    free(argv->argv);
-    *argv = (RedactedArgv){.argv = NULL};
+    for (size_t i = 0; i < argv->n_made; i++)
+        free((void *)argv->made[i]);
+    *argv = (RedactedArgv){.count = 0};
 }
 
-/* The next argument's redaction, owned; NULL: it must be hidden. */
-static char *make_next(Request *request, const Policy *policy)
+/* Redacts the first `wanted` arguments, and some more so that it seldom happens again. */
+static void make(Request *request, const Policy *policy, size_t wanted)
 {
-    RedactedArgv *made = &request->redacted;
-    const char *const *argv = request->words.argv;
-    size_t at = made->count, size = strlen(argv[at]);
+    static const size_t steps[REDACTED_STEPS] = {32, 512, SIZE_MAX};
+    RedactedArgv *redacted = &request->redacted;
+    size_t step = redacted->n_made;
 
-    if (made->n_owned < at || at >= EXAMINED_MAX || size > EXAMINED_BYTES_MAX - made->n_bytes)
-        return NULL;
-    made->n_bytes += size;
-    char *next = redact(policy, argv[at]);
-    if (next && at > 0 && crosses(policy, argv[at - 1], argv[at], made->argv[at - 1], next)) {
-        free(next);
-        next = strdup(hidden);
+    while (step + 1 < REDACTED_STEPS && steps[step] < wanted)
+        step++;
+    size_t count = steps[step] < request->words.argc ? steps[step] : request->words.argc;
+    if (redacted->n_made < REDACTED_STEPS &&
+        policy_redact_argv(policy, request->words.argv, count, &redacted->made[redacted->n_made]) ==
+            0) {
+        redacted->n_made++;
+        redacted->count = count;
     }
-    return next;
-}
-
-static bool have_room(RedactedArgv *made)
-{
-    if (made->count < made->capacity)
-        return true;
-    size_t capacity = made->capacity > 0 ? 2 * made->capacity : 16;
-    const char **argv = realloc(made->argv, capacity * sizeof *argv);
-    if (!argv)
-        return false;
-    made->argv = argv;
-    made->capacity = capacity;
-    return true;
 }
 
 const char *const *redacted_first(Request *request, size_t wanted, size_t *ret_count)
 {
-    RedactedArgv *made = &request->redacted;
+    RedactedArgv *redacted = &request->redacted;
     const Policy *policy = policy_of(request);
 
     *ret_count = wanted < request->words.argc ? wanted : request->words.argc;
     if (!policy || !policy_redacts(policy))
         return request->words.argv;
-    while (made->count < *ret_count && have_room(made)) {
-        char *next = make_next(request, policy);
-        made->n_owned += next != NULL;
-        made->argv[made->count++] = next ? next : hidden;
-    }
-    if (made->count < *ret_count)
-        *ret_count = made->count;
-    return made->argv;
+    if (redacted->count < *ret_count)
+        make(request, policy, *ret_count);
+    if (redacted->count < *ret_count) /* no memory: rather nothing than a secret */
+        *ret_count = redacted->count;
+    return redacted->n_made > 0 ? redacted->made[redacted->n_made - 1] : NULL;
 }
 
 const char *const *redacted_argv(Request *request, size_t most, size_t *ret_count)

@@ -59,12 +59,12 @@ typedef enum RequestState {
     REQUEST_ENDING, /* the command has ended, what it left behind is being ended */
 } RequestState;
 
-/* argv as humans and records may have it, made once and as far as it is needed (redaction.c). */
+/* argv as humans and records may have it, made as far as it is needed (redaction.c). */
+#define REDACTED_STEPS 3u
 typedef struct RedactedArgv {
-    const char **argv;      /* owned */
-    size_t count, capacity; /* made so far; room for */
-    size_t n_owned;         /* of those, the first ones: their strings are owned, too */
-    size_t n_bytes;         /* that were examined */
+    const char **made[REDACTED_STEPS]; /* owned, longer and longer */
+    size_t n_made;
+    size_t count; /* arguments of the last one */
 } RedactedArgv;
 
 /* What the executor said when it prepared the request; owns its bytes. */
