@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from harness import (ACK_DENIED, ACK_PENDING, PRISONER, SANITIZED, Raw, allow, as_user, ask, in_child, request,
-                     wait_for)
+from harness import (ACK_DENIED, ACK_PENDING, PRISONER, SANITIZED, Raw, allow, as_user, ask, in_child, policy,
+                     request, wait_for)
 
 JAILS = {"flood": {"commands": ["true"], "limits": {"connections": 50, "pending": 5}},
          "calm": {"commands": ["true"]}}
@@ -199,6 +199,53 @@ def test_many_running_commands(make_warden):
     calm_works(warden)
     codes = [process.wait(60) for process in running]
     assert codes.count(0) >= 40 and set(codes) <= {0, 125}, codes
+
+
+STUBBORN = "trap '' TERM; : > $0; while :; do sleep 1; done"
+
+
+def start_stubborn(warden, jail, count):
+    """Commands that ignore TERM and have said so by a file of their own each."""
+    marks = [os.path.join(warden.work, f"{jail}-{i}") for i in range(count)]
+    running = [warden.spawn("sh", "-c", STUBBORN, mark, jail=jail, stdin=subprocess.DEVNULL) for mark in marks]
+    wait_for(lambda: all(map(os.path.exists, marks)), what="they all run")
+    for mark in marks:
+        os.unlink(mark)
+    return running
+
+
+def test_a_jail_has_its_share_of_commands(make_warden):
+    jails = {"flood": {"limits": {"commands": 5}}, "calm": {"commands": ["true"]}}
+    warden = make_warden(allow("sh", "true", "sleep"), jails=jails)
+    running = start_stubborn(warden, "flood", 5)
+    for _ in range(3):
+        result = warden.shim("true", jail="flood")
+        assert result.code == 125 and b'limit "commands"' in result.err, result
+    assert "commands" in warden.recorded(event="refused", jail="flood")["reason"]
+    calm_works(warden, 5)
+
+    # A limit that grows is in force at once.
+    jails["flood"]["limits"]["commands"] = 6
+    warden.write_policy(policy(*allow("sh", "true", "sleep"), jails=jails))
+    wait_for(lambda: warden.shim("true", jail="flood").code == 0, what="room for one more")
+    for process in running:
+        process.kill()
+        process.wait()
+    wait_for(lambda: len(warden.journal(event="ended", jail="flood", signal=9)) == 5, what="their ends")
+
+
+def test_who_has_left_makes_room(make_warden):
+    """Callers that leave their commands behind, again and again: no wait for the grace of any."""
+    warden = make_warden(allow("sh", "true"), jails={"flood": {"limits": {"commands": 5}},
+                                                     "calm": {"commands": ["true"]}})
+    for _ in range(3):
+        for process in start_stubborn(warden, "flood", 5):
+            process.kill()
+            process.wait()
+        wait_for(lambda: warden.shim("true", jail="flood").code == 0, 20 if SANITIZED else 4,
+                 "the jail's own room")
+        calm_works(warden, 2)
+    warden.verify()
 
 
 def test_a_door_that_is_killed_comes_back(make_warden):
