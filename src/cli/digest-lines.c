@@ -55,7 +55,7 @@ void digest_line_put(const DigestLine *line, Buffer *out)
 {
     buffer_puts(out, "quiet: ");
     show_count(out, line->n_requests, "request");
-    buffer_printf(out, " of the rule %s in jail %s", line->rule, line->jail);
+    buffer_printf(out, " by \"%s\" in jail %s", line->rule, line->jail);
     if (line->n_waiters > 0)
         buffer_printf(out, ", %llu waiting", line->n_waiters);
 }

@@ -68,6 +68,9 @@ static void check_place(Doctor *doctor, const char *name, const char *path, bool
 {
     struct stat status;
     const struct passwd *warden = getpwnam("clawrden");
+    bool wardens = warden != NULL;
+    uid_t warden_uid = warden ? warden->pw_uid : 0;
+    const struct passwd *api = getpwnam("clawrden-api");
 
     if (lstat(path, &status) < 0) {
         doctor_say(doctor, errno == ENOENT || errno == EACCES ? DOCTOR_NOTE : DOCTOR_WARNING, name,
@@ -77,7 +80,8 @@ static void check_place(Doctor *doctor, const char *name, const char *path, bool
         return;
     }
     bool owner_ok = status.st_uid == 0 || status.st_uid == geteuid() ||
-                    (warden && status.st_uid == warden->pw_uid);
+                    (wardens && status.st_uid == warden_uid) ||
+                    (api && status.st_uid == api->pw_uid);
     if (S_ISLNK(status.st_mode))
         doctor_say(doctor, DOCTOR_WARNING, name, "%s is a symbolic link", path);
     else if (!owner_ok)
@@ -123,12 +127,14 @@ static void check_state(Doctor *doctor)
 {
     const char *state = getenv("XDG_STATE_HOME");
 
-    if (doctor->system)
+    if (doctor->system) {
         check_place(doctor, "state", "/var/lib/clawrden", true);
-    else if (state && state[0] == '/')
+        check_place(doctor, "state", "/var/lib/clawrden/api", true);
+    } else if (state && state[0] == '/') {
         check_below(doctor, "state", state, "/clawrden", true);
-    else
+    } else {
         check_below(doctor, "state", getenv("HOME"), "/.local/state/clawrden", true);
+    }
 }
 
 static void check_audit(Doctor *doctor, const char *path)
@@ -166,8 +172,8 @@ static void say_status(Doctor *doctor, const json_t *status)
         doctor_say(doctor, DOCTOR_FAILED, "policy", "the file has mistakes and is not in force: %s",
                    error);
     else
-        doctor_say(doctor, DOCTOR_OK, "policy", "%llu rules in force",
-                   show_number(policy, "rules"));
+        doctor_say(doctor, DOCTOR_OK, "policy", "%llu rule%s in force",
+                   show_number(policy, "rules"), show_number(policy, "rules") == 1 ? "" : "s");
     if (health && strcmp(health, "ok") != 0)
         doctor_say(doctor, DOCTOR_FAILED, "journal", "it cannot be written: %s", health);
     else
@@ -187,11 +193,13 @@ static void check_warden(Doctor *doctor)
         return;
     }
     const char *error = json_string_value(json_object_get(answer.json, "error"));
-    if (answer.status == 200 && json_is_object(answer.json))
+    if (answer.status == 200 && json_is_object(answer.json)) {
         say_status(doctor, answer.json);
-    else
+        doctor_check_api(doctor);
+    } else {
         doctor_say(doctor, DOCTOR_FAILED, "warden", "%s answers %ld: %s", doctor->cli->api,
                    answer.status, error ? error : "no reason given");
+    }
 }
 
 static void print_checks(const Doctor *doctor)

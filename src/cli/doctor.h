@@ -27,3 +27,4 @@ void doctor_say(Doctor *doctor, DoctorResult result, const char *name, const cha
 
 void doctor_check_kernel(Doctor *doctor);
 void doctor_check_cgroup(Doctor *doctor);
+void doctor_check_api(Doctor *doctor); /* when the warden answers */

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -76,14 +77,28 @@ Policy *policy_open(const Cli *cli, const char *path, PolicyProblems *problems)
     return policy;
 }
 
+/* The directory that the file will lie in, when only that is missing. */
+static void make_directory(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    _cleanup_free_ char *directory =
+        slash && slash != path ? strndup(path, (size_t)(slash - path)) : NULL;
+
+    if (directory && mkdir(directory, 0755) == 0)
+        cli_error("made the directory %s", directory);
+}
+
 static int write_default(const char *path)
 {
+    make_directory(path);
     _cleanup_fd_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     int result =
         fd < 0 ? -errno : fd_write_all(fd, policy_default_text, strlen(policy_default_text));
 
     if (result == -EEXIST)
         cli_error("%s is there already, and stays as it is", path);
+    else if (result == -ENOENT)
+        cli_error("%s: the directory that it would lie in is not there", path);
     else if (result < 0)
         cli_error("%s: %s", path, strerror(-result));
     return result < 0 ? CLI_REFUSED : CLI_DONE;
@@ -134,8 +149,9 @@ static int check_main(Cli *cli, int argc, char **argv)
         show_json(document);
         json_decref(document);
     } else if (policy) {
-        (void)printf("%s: ok, %zu rules, %zu warnings\n", path, policy_n_rules(policy),
-                     problems.n_items);
+        (void)printf("%s: ok, %zu rule%s, %zu warning%s\n", path, policy_n_rules(policy),
+                     policy_n_rules(policy) == 1 ? "" : "s", problems.n_items,
+                     problems.n_items == 1 ? "" : "s");
     } else if (problems.n_errors > 0) {
         (void)printf("%s: %zu mistake%s; it would not be loaded\n", path, problems.n_errors,
                      problems.n_errors == 1 ? "" : "s");
@@ -162,7 +178,8 @@ static int reload_main(Cli *cli, int argc, char **argv)
     }
     const json_t *policy = json_object_get(answer.json, "policy");
     Buffer out = BUFFER_EMPTY(1 << 16);
-    buffer_printf(&out, "in force: %llu rules", show_number(policy, "rules"));
+    buffer_puts(&out, "in force: ");
+    show_count(&out, show_number(policy, "rules"), "rule");
     if (json_object_get(policy, "digest")) {
         buffer_puts(&out, ", digest ");
         show_member(&out, policy, "digest", 0);

@@ -18,12 +18,11 @@
 
 /* The members of a record in the order of docs/journal.md. */
 static const char *const columns[] = {
-    "seq",       "ts",        "event",  "request",     "jail",
-    "container", "uid",       "gid",    "pid",         "command",
-    "argv",      "cwd",       "exe",    "exe_digest",  "binding",
-    "verdict",   "rule",      "reason", "approver",    "via",
-    "executor",  "exit_code", "signal", "duration_ms", "timeout_violation",
-    "leftovers", "message",   "late",   "of",          "hash",
+    "seq",       "ts",      "event",    "request",   "jail",     "container",   "uid",
+    "gid",       "pid",     "command",  "argv",      "cwd",      "exe",         "exe_digest",
+    "binding",   "verdict", "rule",     "reason",    "approver", "via",         "approval",
+    "grant",     "waiters", "executor", "exit_code", "signal",   "duration_ms", "timeout_violation",
+    "leftovers", "message", "late",     "of",        "hash",
 };
 
 /* A member's value with visible boundaries. */

@@ -9,11 +9,12 @@
 #include "cli/client.h"
 #include "cli/show.h"
 
-static const char usage[] = "usage: clawrden-cli status [--json]\n"
-                            "\n"
-                            "Shows the warden's version and mode, its policy, the journal's head\n"
-                            "(keep it elsewhere: `audit verify --head` finds a cut tail with it),\n"
-                            "its requests, and each jail.\n";
+static const char usage[] =
+    "usage: clawrden-cli status [--json]\n"
+    "\n"
+    "Shows the warden's version and mode, its policy, the journal's head\n"
+    "(keep it elsewhere: `audit verify --head SEQ:HEX` finds a cut tail with it),\n"
+    "its requests, and each jail.\n";
 
 static const CliSyntax syntax = {.usage = usage};
 
@@ -22,7 +23,9 @@ static void put_policy(Buffer *out, const json_t *policy)
     buffer_puts(out, "policy    ");
     show_member(out, policy, "path", 0);
     if (json_object_get(policy, "digest")) {
-        buffer_printf(out, ": %llu rules, loaded ", show_number(policy, "rules"));
+        buffer_puts(out, ": ");
+        show_count(out, show_number(policy, "rules"), "rule");
+        buffer_puts(out, ", loaded ");
         show_member(out, policy, "loaded_at", 0);
         buffer_puts(out, "\n          digest ");
         show_member(out, policy, "digest", 0);
@@ -31,7 +34,7 @@ static void put_policy(Buffer *out, const json_t *policy)
     }
     if (json_is_string(json_object_get(policy, "error"))) {
         buffer_puts(out, "\n          NOT IN FORCE, the file has mistakes: ");
-        show_member(out, policy, "error", 2000);
+        show_words(out, policy, "error", 2000);
     }
     buffer_puts(out, "\n");
 }
@@ -42,19 +45,52 @@ static void put_journal(Buffer *out, const json_t *journal)
     show_member(out, journal, "path", 0);
     buffer_puts(out, ": ");
     show_member(out, journal, "health", 0);
-    buffer_printf(out, "\n          head %llu ", show_number(journal, "seq"));
+    buffer_printf(out, "\n          head %llu:", show_number(journal, "seq"));
     show_member(out, journal, "hash", 0);
     buffer_puts(out, "\n");
 }
 
+/* How requests ended without having run, apart from each other: a human's or the policy's no is not
+ * a broken caller, nor one who left. */
 static void put_requests(Buffer *out, const json_t *requests)
 {
+    static const char *const ends[] = {"denied", "expired", "cancelled", "refused"};
+
     buffer_printf(out,
-                  "requests  %llu running, %llu waiting for a decision; "
-                  "since the start: %llu, %llu allowed, %llu denied\n",
+                  "requests  %llu running, %llu waiting for a decision\n"
+                  "          since the start: %llu, of which %llu allowed",
                   show_number(requests, "running"), show_number(requests, "pending"),
-                  show_number(requests, "total"), show_number(requests, "allowed"),
-                  show_number(requests, "denied"));
+                  show_number(requests, "total"), show_number(requests, "allowed"));
+    for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+        if (json_is_integer(json_object_get(requests, ends[i])))
+            buffer_printf(out, ", %llu %s", show_number(requests, ends[i]), ends[i]);
+    }
+    buffer_puts(out, "\n");
+}
+
+/* How many approvals are remembered, and who asks. */
+static void put_access(Buffer *out, const json_t *status)
+{
+    const json_t *you = json_object_get(status, "you");
+
+    if (json_is_integer(json_object_get(status, "grants"))) {
+        buffer_puts(out, "grants    ");
+        show_count(out, show_number(status, "grants"), "approval");
+        buffer_puts(out, " remembered\n");
+    }
+    if (!json_is_object(you))
+        return;
+    buffer_puts(out, "you       ");
+    show_member(out, you, "name", 200);
+    buffer_puts(out, ", ");
+    show_member(out, you, "role", 40);
+    buffer_puts(out, " through ");
+    show_member(out, you, "via", 40);
+    if (json_array_size(json_object_get(you, "jails")) > 0) {
+        buffer_puts(out, ", jails ");
+        show_list(out, json_object_get(you, "jails"), 80);
+    }
+    buffer_puts(out, "\n");
 }
 
 static void put_jails(Buffer *out, const json_t *jails)
@@ -92,6 +128,7 @@ static void put_status(Buffer *out, const json_t *status)
     put_policy(out, json_object_get(status, "policy"));
     put_journal(out, json_object_get(status, "journal"));
     put_requests(out, json_object_get(status, "requests"));
+    put_access(out, status);
     put_jails(out, json_object_get(status, "jails"));
 }
 

@@ -376,7 +376,7 @@ def test_quiet_rules_are_one_line(api, watch):
     server.pending = [entry(f"QUIET{i}", ["git", f"c{i}"], quiet=True, rule="git-chores") for i in range(5)]
     server.pending.append(entry("LOUD11", ["rm", "x"]))
     view = watch(server, verb=("watch", "--bell"))
-    view.expect("6 waiting (5 quiet)", "LOUD11", "quiet: 5 requests of the rule git-chores", absent=["QUIET0"])
+    view.expect("6 waiting (5 quiet)", "LOUD11", "quiet: 5 requests by \"git-chores\"", absent=["QUIET0"])
     bells = view.screen.bells
     server.add(entry("QUIET9", quiet=True, rule="git-chores"))
     view.expect("quiet: 6 requests")
