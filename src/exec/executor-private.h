@@ -60,7 +60,7 @@ typedef struct Request {
     uint64_t caller_start_time;
     uid_t caller_uid;
     struct event timer;
-    bool in_grace; /* TERM has been sent, KILL follows */
+    bool in_grace;                 /* TERM has been sent, KILL follows */
     uint8_t exit_kind, exit_value; /* of the command; SIGKILL until known */
     unsigned left;
     struct Request *next;
