@@ -60,12 +60,13 @@ def test_bytes_are_kept_losslessly(make_warden):
 def test_redaction_in_every_display(make_warden):
     secret = "hunter2hunter2"
     warden = make_warden(ask("printf"), redact=["(?i)(token|password|secret)=\\S+"])
-    process = warden.spawn("printf", "%s", f"password={secret}")
+    process = warden.spawn("printf", "%s ", f"password={secret}", "--token", secret, "kept")
     entry = warden.pending()[0]
     for shown in (json.dumps(warden.queue()), warden.cli("queue").stdout):
         assert secret not in shown and "redacted" in shown
+        assert "--token" in shown and "kept" in shown
     warden.cli("approve", entry["id"])
-    assert finish(process).stdout == f"password={secret}", "the command has the original"
+    assert finish(process).stdout == f"password={secret} --token {secret} kept ", "the command has the original"
     warden.recorded(event="ended")
     assert secret not in b"".join(warden.lines()).decode()
     assert secret not in warden.log()
