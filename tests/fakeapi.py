@@ -8,9 +8,9 @@ import os
 import queue
 import socketserver
 import ssl
+import subprocess
 import tempfile
 import threading
-import time
 import urllib.parse
 
 
@@ -232,7 +232,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 def certificate(directory):
     """A certificate for localhost, and what serves with it: (path, SSLContext)."""
-    import subprocess
     key, cert = os.path.join(directory, "key.pem"), os.path.join(directory, "cert.pem")
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
                     "-nodes", "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=localhost",
@@ -241,6 +240,3 @@ def certificate(directory):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
     return cert, context
-
-
-__all__ = ["FakeApi", "entry", "record", "certificate", "time"]

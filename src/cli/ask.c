@@ -1,10 +1,12 @@
 /*
  * See ask.h. The terminal's echo comes back whatever ends the question: a signal that would end us
- * is noticed, echo restored, and the signal raised again (termios(3), signal(7)).
+ * is let in only while we wait for a key; it is noticed, echo restored, and the signal raised again
+ * (termios(3), ppoll(2)).
  */
 #include "cli/ask.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,14 +44,18 @@ static void on_signal(int number)
     pending_signal = number;
 }
 
-/* One line into `line`, by single bytes: nothing is left behind in a stdio buffer. The size
- * without its end; -ENODATA: there is none, -EINTR, -E2BIG, -errno. */
-static ssize_t read_line(char *line, size_t room)
+/* One line into `line`, by single bytes: nothing is left behind in a stdio buffer. Waits with
+ * `signals` blocked. The size without the line's end; -ENODATA: there is none, -EINTR, -E2BIG,
+ * -errno. */
+static ssize_t read_line(char *line, size_t room, const sigset_t *signals)
 {
+    struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
     size_t size = 0;
 
     for (;;) {
         char byte;
+        if (signals && ppoll(&in, 1, NULL, signals) < 0)
+            return -errno;
         ssize_t got = read(STDIN_FILENO, &byte, 1);
         if (got < 0)
             return -errno;
@@ -72,6 +78,7 @@ static ssize_t read_silently(const char *prompt, char *line, size_t room)
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
     struct sigaction action = {.sa_handler = on_signal}, before[ARRAY_SIZE(numbers)];
     struct termios shown, hidden;
+    sigset_t blocked, usual;
 
     if (tcgetattr(STDIN_FILENO, &shown) < 0)
         return -errno;
@@ -79,13 +86,21 @@ static ssize_t read_silently(const char *prompt, char *line, size_t room)
     hidden.c_lflag &= ~(tcflag_t)ECHO;
     hidden.c_lflag |= ECHONL;
     pending_signal = 0;
+    (void)sigemptyset(&blocked);
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+        (void)sigaddset(&blocked, numbers[i]);
+    (void)sigprocmask(SIG_BLOCK, &blocked, &usual);
     for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
         (void)sigaction(numbers[i], &action, &before[i]);
-    (void)fputs(prompt, stderr);
-    ssize_t size = tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden) < 0 ? -errno : read_line(line, room);
+    ssize_t size = -EIO;
+    if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden) == 0) {
+        (void)fputs(prompt, stderr);
+        size = read_line(line, room, &usual);
+    }
     (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
     for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
         (void)sigaction(numbers[i], &before[i], NULL);
+    (void)sigprocmask(SIG_SETMASK, &usual, NULL);
     if (pending_signal != 0)
         (void)raise(pending_signal);
     return size;
@@ -108,8 +123,8 @@ char *ask_password(const char *prompt, bool confirm)
     bool terminal = ask_is_possible(), same = true;
     char *password = NULL;
 
-    ssize_t size =
-        terminal ? read_silently(prompt, first, sizeof first) : read_line(first, sizeof first);
+    ssize_t size = terminal ? read_silently(prompt, first, sizeof first)
+                            : read_line(first, sizeof first, NULL);
     if (size <= 0)
         return refuse(size);
     if (terminal && confirm) {

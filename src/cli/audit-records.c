@@ -218,7 +218,7 @@ int audit_records_main(Cli *cli, int argc, char **argv)
     else if (exporting)
         selection.format = format && strcmp(format, "csv") == 0 ? FORMAT_CSV : FORMAT_JSONL;
     if ((result = put_all(&selection, path)) < 0)
-        return selection.unwritten ? CLI_REFUSED : audit_read_failed(path, result);
+        return selection.unwritten ? CLI_DONE : audit_read_failed(path, result);
     if (selection.unreadable > 1)
         cli_error("%zu lines are no records", selection.unreadable);
     bool nothing = selection.found == 0 && record_filter_is_set(&selection.filter);

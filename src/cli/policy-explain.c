@@ -187,14 +187,53 @@ static void put_lookup(Buffer *out, const Trial *trial)
     buffer_puts(out, "\n");
 }
 
+static json_t *words_json(const char *const *words, size_t n_words)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < n_words; i++)
+        (void)json_array_append_new(list, json_string(words[i]));
+    return list;
+}
+
+/* How it asks; NULL when it does not. */
+static json_t *ask_json(const PolicyVerdict *verdict)
+{
+    const PolicyAsk *ask = verdict->ask;
+    json_t *grant = json_array();
+
+    if (verdict->action != POLICY_ASK) {
+        json_decref(grant);
+        return NULL;
+    }
+    if (ask->grant & POLICY_GRANT_SUBCOMMAND)
+        (void)json_array_append_new(grant, json_string("subcommand"));
+    if (ask->grant & POLICY_GRANT_PATHS_CWD)
+        (void)json_array_append_new(grant, json_pack("{s:s}", "paths", "cwd"));
+    return json_pack("{s:i, s:o, s:o, s:b, s:o}", "approvals", (int)ask->approvals, "approvers",
+                     words_json(ask->approvers, ask->n_approvers), "channels",
+                     words_json(ask->channels, ask->n_channels), "quiet", ask->quiet, "grant",
+                     grant);
+}
+
+/* What is above the rate; NULL when there is none. */
+static json_t *rate_json(const PolicyVerdict *verdict)
+{
+    const PolicyAsk *ask = verdict->ask;
+
+    if (verdict->action == POLICY_DENY || ask->rate_most == 0)
+        return NULL;
+    return json_pack("{s:i, s:I, s:s}", "most", (int)ask->rate_most, "per_ms",
+                     (json_int_t)ask->rate_ms, "then", policy_action_name(ask->rate_then));
+}
+
 static json_t *verdict_json(const Trial *trial, const PolicyVerdict *verdict)
 {
-    return json_pack("{s:s, s:s*, s:i, s:s*, s:s, s:I, s:s*, s:b}", "verdict",
+    return json_pack("{s:s, s:s*, s:i, s:s*, s:s, s:I, s:s*, s:b, s:o*, s:o*}", "verdict",
                      policy_action_name(verdict->action), "rule", verdict->rule, "line",
                      (int)verdict->line, "reason", verdict->reason, "executor",
                      policy_executor_name(verdict->executor), "timeout_ms",
                      (json_int_t)verdict->timeout_ms, "exe", trial->exe, "exe_found_in_path",
-                     trial->found_in_path);
+                     trial->found_in_path, "ask", ask_json(verdict), "rate", rate_json(verdict));
 }
 
 static void put_verdict(Buffer *out, const PolicyVerdict *verdict)
