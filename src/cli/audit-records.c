@@ -87,8 +87,7 @@ static int put_record(Selection *selection, const json_t *record, const char *li
         record_put_csv(out, record);
         break;
     case FORMAT_JSON: {
-        _cleanup_free_ char *text =
-            json_dumps(record, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
+        _cleanup_free_ char *text = show_dump(record, JSON_COMPACT);
         if (!text)
             return -ENOMEM;
         buffer_puts(out, selection->found > 0 ? ",\n" : "\n");

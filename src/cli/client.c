@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "cli/access.h"
 #include "cli/line.h"
+#include "cli/show.h"
 
 #define SYSTEM_API "/run/clawrden/api/api.sock"
 
@@ -77,8 +78,8 @@ static void print_failure(const Cli *cli, const char *words, const char *code, c
     if (!cli->json)
         return;
     json_t *document = json_pack("{s:s, s:s}", "error", words, "code", code);
-    (void)json_dumpf(document, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
-    (void)putchar('\n');
+    _cleanup_free_ char *text = show_dump(document, JSON_COMPACT);
+    (void)puts(text ? text : "");
     json_decref(document);
 }
 

@@ -119,7 +119,7 @@ static void print_record(History *history, const json_t *record)
     if (history->csv) {
         record_put_csv(&out, record);
     } else if (history->jsonl) {
-        char *text = json_dumps(record, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
+        char *text = show_dump(record, JSON_COMPACT);
         buffer_puts(&out, text ? text : "");
         buffer_puts(&out, "\n");
         free(text);

@@ -133,8 +133,25 @@ void show_print(Buffer *out)
     buffer_done(out);
 }
 
+char *show_dump(const json_t *document, size_t flags)
+{
+    _cleanup_free_ char *text = json_dumps(document, flags | JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+    Buffer out = BUFFER_EMPTY((size_t)1 << 30);
+
+    if (!text)
+        return NULL;
+    /* What jansson leaves: DEL, which can only stand in a string. */
+    for (char *rest = text, *part; (part = strsep(&rest, "\x7f"));) {
+        buffer_puts(&out, part);
+        buffer_puts(&out, rest ? "\\u007f" : "");
+    }
+    return buffer_take_string(&out);
+}
+
 void show_json(const json_t *document)
 {
-    (void)json_dumpf(document, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
-    (void)putchar('\n');
+    _cleanup_free_ char *text = show_dump(document, JSON_INDENT(2));
+    (void)puts(text ? text : "");
+    if (!text)
+        (void)fputs("clawrden-cli: out of memory\n", stderr);
 }

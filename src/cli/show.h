@@ -32,5 +32,8 @@ void show_uid(Buffer *out, unsigned long long uid);
 
 /* Prints and releases what was collected. */
 void show_print(Buffer *out);
+/* The document in printable ASCII, which a terminal shows as it is; `flags` are jansson's. Owned by
+ * the caller; NULL: out of memory. */
+char *show_dump(const json_t *document, size_t flags);
 /* Prints the document, in ASCII so that a terminal shows what is there, and a line feed. */
 void show_json(const json_t *document);
