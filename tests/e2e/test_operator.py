@@ -118,6 +118,31 @@ def test_policy_test_and_explain(tmp_path):
     assert "no-force" in policy_call(target, "explain", "git", "status").stdout
 
 
+def test_policy_check_waits_for_nothing(tmp_path):
+    fifo = tmp_path / "policy.yaml"
+    os.mkfifo(fifo)
+    for path in (fifo, tmp_path, "/dev/zero"):
+        result = cli("policy", "check", str(path))
+        assert result.code == 1 and "no regular file" in result.stderr, result
+
+
+def test_policy_explain_says_how_a_rule_asks(tmp_path):
+    target = tmp_path / "policy.yaml"
+    target.write_text(policy({"command": "git", "argv": {"after": "add"}, "action": "ask", "approvals": 2,
+                              "approvers": ["alice", "uid:0"], "channels": ["cli", "slack"], "quiet": True,
+                              "grant": ["subcommand", {"paths": "cwd"}], "rate": "30/m"},
+                             {"command": "ls", "action": "allow", "rate": {"most": 5, "per": "10s"}}))
+    words = policy_call(target, "explain", "git", "add", "x").stdout
+    assert "2 approvals, by alice or uid:0, sent by cli or slack; quiet" in words
+    assert "files beneath the working directory" in words and "above 30 in 1m: denied" in words
+    found = json.loads(cli("--json", "policy", "test", "--policy", str(target), "--", "git", "add", "x").stdout)
+    assert found["ask"] == {"approvals": 2, "approvers": ["alice", "uid:0"], "channels": ["cli", "slack"],
+                            "quiet": True, "grant": ["subcommand", {"paths": "cwd"}]}
+    assert found["rate"] == {"most": 30, "per_ms": 60000, "then": "deny"}
+    found = json.loads(cli("--json", "policy", "test", "--policy", str(target), "--", "ls").stdout)
+    assert "ask" not in found and found["rate"] == {"most": 5, "per_ms": 10000, "then": "ask"}
+
+
 def policy_call(target, verb, *command):
     """The policy by option; the command after `--`."""
     return cli("policy", verb, "--policy", str(target), "--", *command)
