@@ -256,12 +256,16 @@ int decide_main(Cli *cli, int argc, char **argv)
                                          {0}};
     const CliSyntax syntax = {.usage = decision.approve ? usage_approve : usage_deny,
                               .options = decision.approve ? approve_options : deny_options,
-                              .least = 1,
                               .most = 1};
     int first, result = cli_parse(cli, &syntax, argc, argv, &first);
 
     if (result != 0)
         return cli_parse_exit(result);
+    if (first == argc) {
+        _cleanup_free_ char *hint = queue_hint(cli);
+        return cli_usage_error(&syntax, "%s which request?%s%s", argv[0], hint ? "\n" : "",
+                               hint ? hint : "");
+    }
     decision.id = argv[first];
     result = check(&decision, &syntax);
     if (result == 0)

@@ -94,6 +94,15 @@ static void choose(Watch *watch, bool widened)
     watch_say(watch, SCREEN_PLAIN, "now say for how long");
 }
 
+static bool is_deciding(const Watch *watch)
+{
+    for (size_t i = 0; i < watch->model.n_entries; i++) {
+        if (watch->model.entries[i].deciding)
+            return true;
+    }
+    return false;
+}
+
 /* Gives the grant that was chosen: for a time, or (0) for the session. */
 static void grant(Watch *watch, uint64_t for_ms)
 {
@@ -105,6 +114,10 @@ static void grant(Watch *watch, uint64_t for_ms)
     }
     if (for_ms == 0 && json_is_false(json_object_get(words, "session"))) {
         watch_say(watch, SCREEN_BAD, "its session is not known: choose a time");
+        return;
+    }
+    if (is_deciding(watch)) { /* the answer is compared with one announcement */
+        watch_say(watch, SCREEN_NOTE, "another decision is under way: once more, please");
         return;
     }
     if (!may_decide(watch, true))
@@ -374,6 +387,7 @@ void watch_key(Watch *watch, int key)
         break;
     case WATCH_HELP:
         watch->mode = WATCH_LIST;
+        watch_model_hide(&watch->model);
         break;
     }
 }

@@ -223,16 +223,19 @@ static void draw_help(int top, int rows, int columns)
         "z        quiet requests one by one, or one line per rule",
         "r        ask the warden again",
         "q        quit",
-        "",
-        "A key decides only about what was on the screen for a moment, in full: what is typed "
-        "ahead "
-        "is ignored, and nothing is selected but by you. Characters that a terminal would not show "
-        "as they are appear as escapes: \\n, \\x1b, \\u{202e}.",
     };
     Lines lines = {.columns = columns};
 
+    static const char explanation[] =
+        "A key decides only about what was on the screen for a moment, in full: what is typed "
+        "ahead "
+        "is ignored, and nothing is selected but by you. Characters that a terminal would not show "
+        "as they are appear as escapes: \\n, \\x1b, \\u{202e}.";
+
     for (size_t i = 0; i < ARRAY_SIZE(help); i++)
         lines_add(&lines, SCREEN_PLAIN, "", help[i]);
+    lines_add(&lines, SCREEN_PLAIN, "", "");
+    lines_add(&lines, SCREEN_PLAIN, "", explanation);
     draw_lines(&lines, 0, top, rows);
     lines_done(&lines);
 }

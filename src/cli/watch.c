@@ -119,15 +119,15 @@ static void add_history(Watch *watch, const json_t *record)
     *slot = watch_text_record(record);
 }
 
+/* What was before; the stream goes on from there, so that nothing is missing between the two. */
 static void take_history(Watch *watch, const ClientAnswer *answer)
 {
     const json_t *records = answer ? json_object_get(answer->json, "records") : NULL;
     size_t count = json_array_size(records);
 
-    if (watch->n_history > 0) /* events were quicker: they go on */
-        return;
     for (size_t i = count < WATCH_HISTORY ? count : WATCH_HISTORY; i-- > 0;)
         add_history(watch, json_array_get(records, i));
+    feed_follow(watch->feed, show_number(json_array_get(records, 0), "seq"));
 }
 
 /* Decisions. */
@@ -301,7 +301,6 @@ static int run(Watch *watch, bool color)
         cli_error("%s: use `clawrden-cli queue` instead", mistake);
         return CLI_USAGE;
     }
-    feed_follow(watch->feed, 0);
     feed_call(watch->feed, TAG_HISTORY, "GET", "/api/history?limit=50", NULL);
     while (!watch->quit && screen_signal() == 0 && result == 0)
         result = step(watch);

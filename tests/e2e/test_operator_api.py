@@ -154,6 +154,16 @@ def test_a_terminal_is_asked_before_a_grant_is_given(api, answer, code, count):
     assert len(server.decisions()) == count
 
 
+def test_which_request_is_told(api):
+    server = api()
+    none = cli("--api", server.url, "deny")
+    assert none.code == 2 and "deny which request?" in none.stderr and "nothing is pending" in none.stderr
+    server.pending = [entry("AAAAAA"), entry("BBBBBB", ["rm", "x"])]
+    some = cli("--api", server.url, "approve")
+    assert some.code == 2 and "pending: AAAAAA (git), BBBBBB (rm)" in some.stderr
+    assert server.decisions() == []
+
+
 # The queue.
 
 

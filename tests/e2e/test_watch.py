@@ -387,6 +387,35 @@ def test_quiet_rules_are_one_line(api, watch):
     view.expect("QUIET0", absent=["quiet: 6"])
 
 
+def test_help_is_no_way_around(api, watch):
+    server = api()
+    server.pending = [entry("FIRST1")]
+    view = watch(server)
+    view.select_first("FIRST1")
+    view.press("?")
+    view.expect("one argument per line, digests")
+    view.read(READ)
+    view.press("x", "a")
+    view.expect("could be read")
+    assert server.decisions() == []
+
+
+def test_nothing_is_missing_between_history_and_events(api, watch):
+    server = api()
+    server.records = [record(i + 1, argv=[f"n{i + 1}"]) for i in range(3)]
+
+    def late(_):
+        """Something happens while the history is on its way."""
+        found = list(reversed(server.records))
+        server.send(record(len(server.records) + 1, argv=["between"]))
+        return 200, {"records": found, "next": None}
+
+    server.answers[("GET", "/api/history")] = late
+    view = watch(server)
+    view.expect(": n1", ": n2", ": n3", ": between")
+    assert view.screen.text.count(": between") == 1
+
+
 # The network.
 
 
@@ -495,6 +524,19 @@ def test_the_terminal_is_as_before(api, watch, how):
         os.kill(view.process.pid, how)
     status = view.wait()
     assert status == (-how if how in (signal.SIGSEGV, signal.SIGABRT) else 0)
+
+
+def test_stopped_by_hand_and_continued(api, watch):
+    server = api()
+    server.pending = [entry("FIRST1")]
+    view = watch(server)
+    view.select_first("FIRST1")
+    view.press("\x1a")
+    view.read(READ)
+    os.kill(view.process.pid, signal.SIGCONT)
+    view.expect("> FIRST1", "live")
+    view.press("q")
+    assert view.wait() == 0
 
 
 def test_a_terminal_that_is_gone_ends_it(api):
