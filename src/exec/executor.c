@@ -72,9 +72,15 @@ static void on_warden_frame(Link *link UNUSED, LinkFrame *frame, void *userdata)
         executor_lose(executor, "the warden broke its protocol");
 }
 
+/* At every stop too: whether it is a failure is the parent's to say. */
 static void on_warden_closed(Link *link UNUSED, int error UNUSED, void *userdata)
 {
-    executor_lose(userdata, "the warden is gone");
+    Executor *executor = userdata;
+
+    if (!executor->lost && !executor->stopping)
+        log_info("the warden has ended, and every command with it");
+    executor->lost = true;
+    (void)event_base_loopbreak(executor->loop);
 }
 
 static const LinkHandlers warden_handlers = {.frame = on_warden_frame, .closed = on_warden_closed};

@@ -196,7 +196,8 @@ int child_send(Child *child, uint16_t type, Buffer *payload, int fd)
                                      payload ? payload->size : 0, &fd, fd >= 0 ? 1 : 0);
     if (payload)
         buffer_done(payload);
-    if (result < 0)
+    /* At the end a child may have gone by itself. */
+    if (result < 0 && !(child->parent->stopping && result == -EPIPE))
         log_error("cannot reach %s: %s", child->role, strerror(-result));
     return result;
 }

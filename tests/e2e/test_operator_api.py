@@ -547,3 +547,15 @@ def test_doctor_knows_tokens_and_users(tcp_warden):
     token = warden.cli("token", "create", "eye").stdout.strip()
     low = cli("--api", warden.tcp, "doctor", env={"CLAWRDEN_TOKEN": token})
     assert "only an admin can see them" in low.stdout
+
+
+def test_a_stop_is_quiet(make_warden):
+    warden = make_warden(ask("touch"), allow("sleep"))
+    waiting = warden.spawn("touch", "x", stdin=subprocess.DEVNULL)
+    running = warden.spawn("sleep", "600", stdin=subprocess.DEVNULL)
+    warden.pending_id()
+    warden.recorded(event="started")
+    assert warden.terminate() == 0
+    assert "error" not in warden.log() and "warning" not in warden.log(), warden.log()
+    for process in (waiting, running):
+        assert finish(process).code != 0
