@@ -18,7 +18,7 @@ static const char *const columns[] = {
 
 static void put_cell(Buffer *csv, const char *text, size_t size)
 {
-    bool formula = size > 0 && memchr("=+-@\t\r\n", text[0], 7) != NULL;
+    bool formula = size > 0 && text[0] != '\0' && strchr("=+-@\t\r\n", text[0]) != NULL;
 
     buffer_puts(csv, formula ? "\"'" : "\"");
     for (size_t i = 0; i < size; i++) {

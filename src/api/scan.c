@@ -259,6 +259,8 @@ static uint64_t seq_of(const Slice *line)
     char bytes[SEQ_BYTES + 1];
     size_t size = line->size < SEQ_BYTES ? line->size : SEQ_BYTES;
 
+    if (size == 0)
+        return 0;
     memcpy(bytes, line->bytes, size);
     bytes[size] = '\0';
     /* A line that was cut off, or is being written, does not end like this. */

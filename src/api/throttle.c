@@ -5,6 +5,7 @@
 #include "api/throttle.h"
 
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,12 +57,12 @@ static void refill(Bucket *bucket, const Allowance *allowance, uint64_t now_ms)
 
 static uint64_t key_of(const Throttle *throttle, char kind, const char *text)
 {
-    unsigned char hash[crypto_shorthash_BYTES], message[256] = {(unsigned char)kind};
-    size_t size = strlen(text) < sizeof message - 1 ? strlen(text) : sizeof message - 1;
+    unsigned char hash[crypto_shorthash_BYTES];
+    char message[256];
     uint64_t key;
 
-    memcpy(message + 1, text, size);
-    (void)crypto_shorthash(hash, message, size + 1, throttle->key);
+    (void)snprintf(message, sizeof message, "%c%s", kind, text);
+    (void)crypto_shorthash(hash, (const unsigned char *)message, strlen(message), throttle->key);
     memcpy(&key, hash, sizeof key);
     return key ? key : 1;
 }

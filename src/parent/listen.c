@@ -70,7 +70,7 @@ static int parse(const char *where, Address *ret, socklen_t *ret_size)
 
 static void put_url(int fd, bool tls, char *url)
 {
-    Address address;
+    Address address = {.any.sa_family = AF_UNSPEC};
     socklen_t size = sizeof address;
     char text[INET6_ADDRSTRLEN] = "?";
 
@@ -98,8 +98,8 @@ static int explain(const char *where, int error)
 
 int listen_tcp(const char *where, bool tls, TcpListener *ret)
 {
-    Address address;
-    socklen_t size;
+    Address address = {.any.sa_family = AF_UNSPEC};
+    socklen_t size = 0;
     int on = 1;
 
     *ret = (TcpListener){.fd = -EBADF, .tls = tls};
