@@ -1,7 +1,8 @@
 /*
  * See assets.h. list-assets.sh writes asset-list.h: one ASSET for each file of web/, with its type,
  * size and a tag made of its content. The build runs it anew when a file changes, and this file is
- * compiled again. The assembler checks that it found as many bytes as were listed.
+ * compiled again. The assembler refuses more bytes than were listed (clang's knows no
+ * `.if` behind an .incbin); test-assets.c sees fewer.
  */
 #include "api/assets.h"
 
@@ -14,9 +15,7 @@
             "asset_bytes_" #name ":\n"                                                             \
             ".incbin \"" file "\"\n"                                                               \
             ".size asset_bytes_" #name ", . - asset_bytes_" #name "\n"                             \
-            ".if . - asset_bytes_" #name " != " #size "\n"                                         \
-            ".error \"" file " has changed meanwhile\"\n"                                          \
-            ".endif\n"                                                                             \
+            ".org asset_bytes_" #name " + " #size "\n"                                             \
             ".byte 0\n"                                                                            \
             ".popsection\n");                                                                      \
     extern const char asset_bytes_##name[];
