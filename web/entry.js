@@ -101,6 +101,11 @@ export class Entry {
         : h("span", { class: "why-no-grant" }, "cannot be remembered: ", shown(grant.why_not)));
   }
 
+  #among(words, names) {
+    return Array.isArray(names) && names.length > 0
+      ? [` · ${words}: ${names.map((name) => plain(name, 40)).join(", ")}`] : [];
+  }
+
   // What changes while a question waits. False: this is not what was shown under this id.
   update(data) {
     if (identity(data) !== this.identity) return false;
@@ -154,7 +159,8 @@ export class Entry {
         || (button === this.remember && !this.grantable);
       button.setAttribute("aria-disabled", String(button.disabled || !this.ready(denying)));
     }
-    this.why.replaceChildren(...(forbidden ? [shown(this.data.why_not || "you may not decide this")]
+    this.why.replaceChildren(...(forbidden ? [shown(this.data.why_not || "you may not decide this"),
+      ...this.#among("who may", this.data.approvers), ...this.#among("through", this.data.channels)]
       : []));
     setHidden(this.why, !forbidden);
     recheckDialogs();
