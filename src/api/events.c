@@ -127,8 +127,8 @@ static bool sees(const Client *client, const char *jail, size_t size)
 
     if (!*actor.jails)
         return true;
-    if (size >= sizeof name)
-        return false;
+    if (size == 0 || size >= sizeof name)
+        return false; /* what is of no jail is for those who see all */
     memcpy(name, jail, size);
     name[size] = '\0';
     return actor_sees(&actor, name);

@@ -269,7 +269,8 @@ def test_views_that_never_read(service):
     for _ in range(100):
         result = api.warden.shim("true", "x" * 100000)
         assert result.code == 0
-    assert memory(pid) - before < 64 * 1024, "kB"
+    if not harness.SANITIZED:  # whose allocator keeps what was freed
+        assert memory(pid) - before < 64 * 1024, "kB"
     reader = Events(api.token("reader"), last=0)
     last = api.operator.ok("GET", "/api/status")["journal"]["seq"]
     seen = reader.until(lambda event: event[0] >= last)
