@@ -20,6 +20,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "cli/screen-known.h"
 
 #define RESTORE_MAX 256u
 #define ESCAPE_DELAY_MS 25
@@ -135,7 +136,7 @@ const char *screen_open(bool color)
         return "the terminal does not answer";
     set_handlers();
     (void)set_escdelay(ESCAPE_DELAY_MS);
-    curses = newterm(NULL, stdout, stdin);
+    curses = screen_is_known() ? newterm(NULL, stdout, stdin) : NULL;
     if (!curses)
         return "this terminal is not known here (TERM)";
     add_restore("sgr0");
