@@ -283,7 +283,7 @@ def test_history_follows(make_warden):
     warden = make_warden(allow("echo"))
     warden.shim("echo", "before")
     warden.recorded(event="ended")
-    follow = Following("--api", f"unix:{warden.api_socket}", "history", "--follow", "--command", "echo",
+    follow = Following("--api", f"unix:{warden.api_socket}", "history", "--follow", "--command", "echo", "--event", "ended",
                        **as_user(warden.user))
     follow.expect("echo before")
     warden.shim("echo", "while it follows")
