@@ -121,7 +121,8 @@ static int set_from_environment(Cli *cli)
         if (value && value[0])
             (void)cli_set_global(cli, known[i].option, value);
     }
-    _cleanup_free_ char *token = getenv("CLAWRDEN_TOKEN") ? strdup(getenv("CLAWRDEN_TOKEN")) : NULL;
+    const char *given = getenv("CLAWRDEN_TOKEN");
+    _cleanup_free_ char *token = given ? strdup(given) : NULL;
     return token ? cli_set_global(cli, "token", token) : CLI_DONE;
 }
 
