@@ -247,13 +247,15 @@ static bool may_redirect(const char *found)
     /* A relative path begins at the caller's directory itself, whatever leads there. */
     if (found[0] != '/' && (!getcwd(at, sizeof at) || at[0] != '/'))
         return true;
+    if (stat(at, &directory) < 0)
+        return true;
     memcpy(rest, found, strlen(found) + 1);
     for (int links = 0; links < 40;) {
         size_t skip = strspn(rest, "/"), size = strcspn(rest + skip, "/");
         const char *component = rest + skip;
         if (size == 0)
             return false;
-        memcpy(next, at, sizeof next);
+        memcpy(next, at, strlen(at) + 1);
         bool up = size == 2 && memcmp(component, "..", 2) == 0;
         if (up)
             next[next[1] ? strrchr(next, '/') - next : 0] = '\0';
@@ -262,18 +264,21 @@ static bool may_redirect(const char *found)
         if (!next[0])
             memcpy(next, "/", 2);
         memmove(rest, component + size, strlen(component + size) + 1);
-        if (stat(at, &directory) < 0 || lstat(next, &entry) < 0 ||
-            (!up && may_replace(at, &directory, &entry, caller)))
+        if (lstat(next, &entry) < 0 || (!up && may_replace(at, &directory, &entry, caller)))
             return true;
         if (!S_ISLNK(entry.st_mode)) {
-            memcpy(at, next, sizeof at);
+            memcpy(at, next, strlen(next) + 1);
+            directory = entry;
             continue;
         }
         links++;
         if (!follow(next, rest))
             return true;
-        if (rest[0] == '/')
+        if (rest[0] == '/') {
             memcpy(at, "/", 2);
+            if (stat(at, &directory) < 0)
+                return true;
+        }
     }
     return true;
 }
