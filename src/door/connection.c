@@ -148,7 +148,10 @@ static void put_frame(Connection *connection, uint8_t type, const void *payload,
 void connection_send_ack(Connection *connection, uint8_t ack)
 {
     buffer_put_u8(&connection->out, ack);
-    flush_out(connection);
+    if (ack == SHIM_ACK_ALLOWED) /* the exit of a quick command goes with it */
+        event_active(connection->writable, EV_WRITE, 0);
+    else
+        flush_out(connection);
 }
 
 void connection_send_message(Connection *connection, const char *text)

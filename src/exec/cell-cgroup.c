@@ -72,9 +72,16 @@ static void on_child(evutil_socket_t fd UNUSED, short what UNUSED, void *userdat
 
 static void parted(Cell *cell)
 {
+    siginfo_t status = {.si_pid = 0};
+
     (void)event_assign(&cell->child_event, cell->block->loop, cell->child.pidfd,
                        EV_READ | EV_PERSIST, on_child, cell);
-    (void)event_add(&cell->child_event, NULL);
+    /* Often it has ended by the time that we hear of its start. */
+    if (waitid(P_PIDFD, (id_t)cell->child.pidfd, &status, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+        status.si_pid != 0)
+        event_active(&cell->child_event, EV_READ, 0);
+    else
+        (void)event_add(&cell->child_event, NULL);
 }
 
 static void send_signal(Cell *cell, int signal_number, bool group)

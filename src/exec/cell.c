@@ -25,8 +25,10 @@
 /* Descriptors of one cell (control, pidfd, leaf or lead) and those of a request on its way in. */
 #define CELL_FDS 6u
 #define OTHER_FDS 800u
-/* A spare is forked when a command has started, or this long after the last one was taken. */
+/* A spare is started this long after one was taken, or soon after a command has ended: its caller's
+ * end comes first, and would wait for the same locks and processors. */
 #define REFILL_MS 20
+#define REFILL_SOON_MS 1
 #define ORPHANS_MS 20
 #define CLOSE_MS 2000
 /* A share may have at least this many dying cells beside its living ones. */
@@ -156,6 +158,13 @@ void cell_block_refill(CellBlock *block)
     block->origin.is_spare = true;
     (void)start_cell(block, &block->spare);
     block->origin.is_spare = false;
+}
+
+void cell_block_refill_soon(CellBlock *block)
+{
+    const struct timeval soon = {.tv_usec = REFILL_SOON_MS * 1000};
+
+    (void)event_add(&block->refill_event, &soon);
 }
 
 static void on_refill(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)

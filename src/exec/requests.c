@@ -312,7 +312,14 @@ static void on_parted(Cell *cell, void *userdata)
     }
     request->state = REQUEST_RUNNING;
     buffer_put_u32(&payload, (uint32_t)cell_pid(cell));
-    tell_warden(request->executor, EXEC_STARTED, request->key, &payload);
+    /* A quick command has ended by now: that goes with it. */
+    Executor *executor = request->executor;
+    int result = executor->warden ? link_send_soon(executor->warden, EXEC_STARTED, request->key,
+                                                   payload.bytes, payload.size)
+                                  : -EPIPE;
+    buffer_done(&payload);
+    if (result < 0)
+        executor_lose(executor, "the warden does not read");
 }
 
 static void on_exited(Cell *cell UNUSED, uint8_t kind, uint8_t value, unsigned left, void *userdata)
@@ -347,7 +354,7 @@ static void on_empty(Cell *cell UNUSED, void *userdata)
     request->cell = NULL;
     forget(request);
     tell_warden(executor, EXEC_ENDED, key, &payload);
-    cell_block_refill(executor->block); /* now nobody waits for us */
+    cell_block_refill_soon(executor->block);
 }
 
 const CellHandlers request_handlers = {

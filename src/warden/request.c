@@ -115,11 +115,13 @@ Request *request_new(Jail *jail, uint64_t key)
 
 /* To the door and to the executor. */
 
-static void to_door(Request *request, uint16_t type, const void *payload, size_t size)
+/* `soon`: another message may follow at once (link_send_soon()). */
+static void to_door(Request *request, uint16_t type, const void *payload, size_t size, bool soon)
 {
     if (request->shim_gone || request->door_done || !request->jail->door)
         return;
-    int result = link_send(request->jail->door, type, request->key, payload, size);
+    int result = soon ? link_send_soon(request->jail->door, type, request->key, payload, size)
+                      : link_send(request->jail->door, type, request->key, payload, size);
     if (result < 0)
         log_warning("the door of jail %s does not take its answers: %s", request->jail->name,
                     strerror(-result));
@@ -127,7 +129,7 @@ static void to_door(Request *request, uint16_t type, const void *payload, size_t
 
 void request_ack(Request *request, uint8_t ack)
 {
-    to_door(request, DOOR_ACK, &ack, sizeof ack);
+    to_door(request, DOOR_ACK, &ack, sizeof ack, true);
 }
 
 void request_tell(Request *request, const char *text)
@@ -135,14 +137,14 @@ void request_tell(Request *request, const char *text)
     Buffer payload = BUFFER_EMPTY(SHIM_FRAME_MAX);
     buffer_put_string(&payload, text);
     if (payload.error == 0)
-        to_door(request, DOOR_MESSAGE, payload.bytes, payload.size);
+        to_door(request, DOOR_MESSAGE, payload.bytes, payload.size, false);
     buffer_done(&payload);
 }
 
 void request_exit(Request *request, uint8_t kind, uint8_t value)
 {
     uint8_t payload[2] = {kind, value};
-    to_door(request, DOOR_EXIT, payload, sizeof payload);
+    to_door(request, DOOR_EXIT, payload, sizeof payload, false);
     request->door_done = true;
 }
 
@@ -275,7 +277,7 @@ static void reopen(Request *request)
 {
     request_set_state(request, REQUEST_REOPENING);
     request_set_deadline(request, STEP_TIME_MAX_MS);
-    to_door(request, DOOR_OPEN, NULL, 0);
+    to_door(request, DOOR_OPEN, NULL, 0, false);
 }
 
 void request_refuse_failure(Request *request)

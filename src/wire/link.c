@@ -315,8 +315,9 @@ static ssize_t send_now(Link *link, const void *header, const void *payload, siz
     return sent;
 }
 
-int link_send_fds(Link *link, uint16_t type, uint64_t key, const void *payload, size_t size,
-                  const int *fds, size_t n_fds)
+/* `soon`: leave the sending to the end of the loop's round. */
+static int send_frame(Link *link, uint16_t type, uint64_t key, const void *payload, size_t size,
+                      const int *fds, size_t n_fds, bool soon)
 {
     if (link->failed)
         return -EPIPE;
@@ -334,7 +335,7 @@ int link_send_fds(Link *link, uint16_t type, uint64_t key, const void *payload, 
     _Static_assert(sizeof header == HEADER_SIZE, "the frame header has no padding");
 
     size_t already = 0;
-    if (n_fds == 0 && buffer_size(&link->out) == 0) {
+    if (n_fds == 0 && buffer_size(&link->out) == 0 && !soon) {
         ssize_t sent = send_now(link, &header, payload, size);
         if (sent < 0)
             return (int)sent; /* the loop will report the link's end */
@@ -354,6 +355,10 @@ int link_send_fds(Link *link, uint16_t type, uint64_t key, const void *payload, 
     if (size > 0)
         buffer_put(&link->out, (const char *)payload + (already - HEADER_SIZE),
                    size - (already - HEADER_SIZE));
+    if (soon) {
+        event_active(link->writable, EV_WRITE, 0);
+        return link->out.error;
+    }
     int result = flush(link);
     if (result < 0)
         return result;
@@ -362,9 +367,20 @@ int link_send_fds(Link *link, uint16_t type, uint64_t key, const void *payload, 
     return link->out.error;
 }
 
+int link_send_fds(Link *link, uint16_t type, uint64_t key, const void *payload, size_t size,
+                  const int *fds, size_t n_fds)
+{
+    return send_frame(link, type, key, payload, size, fds, n_fds, false);
+}
+
 int link_send(Link *link, uint16_t type, uint64_t key, const void *payload, size_t size)
 {
-    return link_send_fds(link, type, key, payload, size, NULL, 0);
+    return send_frame(link, type, key, payload, size, NULL, 0, false);
+}
+
+int link_send_soon(Link *link, uint16_t type, uint64_t key, const void *payload, size_t size)
+{
+    return send_frame(link, type, key, payload, size, NULL, 0, true);
 }
 
 int link_send_buffer(Link *link, uint16_t type, uint64_t key, Buffer *payload)

@@ -53,7 +53,10 @@ void link_set_userdata(Link *link, void *userdata);
 
 /* 0, -ENOBUFS when the queue is full, -EPIPE when the peer is gone. */
 int link_send(Link *link, uint16_t type, uint64_t key, const void *payload, size_t size);
-/* The same with descriptors, which stay the caller's. */
+/* The same, but at the end of the loop's round, or together with what is sent sooner: for a frame
+ * that the next one may follow at once, so that both cost one wake-up. */
+int link_send_soon(Link *link, uint16_t type, uint64_t key, const void *payload, size_t size);
+/* link_send() with descriptors, which stay the caller's. */
 int link_send_fds(Link *link, uint16_t type, uint64_t key, const void *payload, size_t size,
                   const int *fds, size_t n_fds);
 /* Sends a buffer's contents; a buffer that has failed is its error. The buffer is emptied. */

@@ -126,6 +126,34 @@ static void test_a_full_queue_is_an_answer(void **state UNUSED)
     close_pair(&a, &b);
 }
 
+/* A frame that may wait leaves with the next one, before it, and by itself when none comes. */
+static void test_soon(void **state UNUSED)
+{
+    Peer a, b;
+    const char first = 0, second = 1, third = 2;
+
+    open_pair(&a, &b, &limits);
+    assert_int_equal(link_send_soon(a.link, 1, 0, &first, 1), 0);
+    assert_true(link_queued(a.link) > 0);
+    assert_int_equal(link_send(a.link, 1, 1, &second, 1), 0);
+    assert_int_equal(link_queued(a.link), 0);
+    for (int i = 0; i < 100 && b.n_frames < 2; i++)
+        event_base_loop(a.loop, EVLOOP_NONBLOCK);
+    assert_int_equal(b.n_frames, 2);
+    assert_int_equal(link_send_soon(a.link, 1, 2, &third, 1), 0);
+    for (int i = 0; i < 100 && b.n_frames < 3; i++)
+        event_base_loop(a.loop, EVLOOP_NONBLOCK);
+    assert_int_equal(b.n_frames, 3);
+    assert_int_equal(link_queued(a.link), 0);
+    /* What has not left when the link goes is gone with it. */
+    assert_int_equal(link_send_soon(a.link, 1, 3, &third, 1), 0);
+    a.link = link_free(a.link);
+    event_base_loop(b.loop, EVLOOP_NONBLOCK);
+    assert_int_equal(b.n_frames, 3);
+    assert_int_equal(b.closed, -EPIPE);
+    close_pair(&a, &b);
+}
+
 static void expect_protocol_error(const void *bytes, size_t size, int fd)
 {
     Peer a, b;
@@ -290,6 +318,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_frames_and_descriptors_in_order),
         cmocka_unit_test(test_a_full_queue_is_an_answer),
+        cmocka_unit_test(test_soon),
         cmocka_unit_test(test_limits_close_the_link),
         cmocka_unit_test(test_descriptors_are_refused_by_the_kernel),
         cmocka_unit_test(test_dismantling),
