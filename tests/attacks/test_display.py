@@ -149,7 +149,7 @@ def test_in_the_live_view(make_warden, view, prisoners_words):
     watch.select_first(ident)
     honest_screen(watch)
     watch.press("\r")
-    watch.expect("    0  touch", "    1  --")
+    watch.expect("    0  touch", "    1  --", *[f"{n + 2:5}  {one}" for n, one in enumerate(shown)])
     text = honest_screen(watch)
     rows = [line.rstrip() for line in text.splitlines()]
     for number, one in enumerate(shown):  # one argument, one row, its own number
