@@ -675,7 +675,8 @@ class Raw:
         if fds:
             control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
         sent = self.socket.sendmsg([data], control)
-        self.socket.sendall(data[sent:])
+        if sent < len(data):  # the answer may have come, and the door hung up, before we go on
+            self.socket.sendall(data[sent:])
 
     def ask(self, argv, fds=None, **more):
         """Sends a whole request with /dev/null as stdio (or these descriptors)."""
