@@ -9,6 +9,13 @@ import pytest
 from harness import SANITIZED, allow, ask, wait_for
 
 
+def shim_knows(warden):
+    """A key that interrupts a shim which still waits for its answer withdraws the command; one that
+    comes later is the command's."""
+    wait_for(lambda: warden.journal(event="started"))
+    time.sleep(0.5)
+
+
 def test_the_command_has_the_terminal(make_warden, terminal):
     warden = make_warden(allow("python3"))
     screen = terminal(warden, "python3", "-c",
@@ -50,6 +57,7 @@ def test_ctrl_c_may_be_handled(make_warden, terminal):
     screen = terminal(warden, "bash", "-c",
                       "trap 'echo cau''ght; exit 9' INT; echo rea''dy; while :; do sleep 0.1; done")
     screen.expect("ready")
+    shim_knows(warden)
     screen.send("\x03")
     screen.expect("caught")
     assert screen.wait() == 9
@@ -63,6 +71,7 @@ def test_ctrl_c_comes_once(make_warden, terminal):
                       "t = time.time()\nwhile time.time() - t < 1.5: time.sleep(0.1)\n"
                       "print('count', len(n))")
     screen.expect("ready")
+    shim_knows(warden)
     screen.send("\x03")
     screen.expect("count 1")
 
