@@ -61,6 +61,3 @@ struct Api {
  * be decided either. */
 void api_note(Api *api, const Actor *actor, NoteKind kind, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-
-/* Ends the streams of identities that are worth nothing any more. */
-void api_end_stale_streams(Api *api);

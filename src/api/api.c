@@ -269,11 +269,6 @@ void api_note(Api *api, const Actor *actor, NoteKind kind, const char *format, .
     buffer_done(&payload);
 }
 
-void api_end_stale_streams(Api *api)
-{
-    events_check(api->events);
-}
-
 static void on_hasher_gone(void *userdata)
 {
     log_error("the hasher is gone");

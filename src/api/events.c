@@ -120,20 +120,6 @@ static void on_drained(Caller *caller)
 
 static const CallerStream stream = {.drained = on_drained, .gone = on_gone};
 
-static bool sees(const Client *client, const char *jail, size_t size)
-{
-    Actor actor = identity_actor(&client->caller->identity);
-    char name[64];
-
-    if (!*actor.jails)
-        return true;
-    if (size == 0 || size >= sizeof name)
-        return false; /* what is of no jail is for those who see all */
-    memcpy(name, jail, size);
-    name[size] = '\0';
-    return actor_sees(&actor, name);
-}
-
 static bool has_room(const Client *client)
 {
     return http_stream_backlog(client->caller->connection) < BACKLOG_MAX;
@@ -149,7 +135,7 @@ static void send_line(Client *client, const ScanLine *line)
     client->next = line->seq + 1;
     client->looks = 0;
     if (record_view(line->bytes, line->size, &view) < 0 ||
-        !sees(client, view.jail.bytes, view.jail.size))
+        !identity_sees(&client->caller->identity, view.jail.bytes, view.jail.size))
         return;
     event_put(&text, view.seq, view.event.bytes, view.event.size,
               view.jail.bytes ? view.jail.bytes : "", view.jail.size, line->bytes, line->size);
@@ -254,7 +240,7 @@ static void send_events(Client *client)
 
     while (has_room(client) && (event = ring_at(&client->events->ring, client->next))) {
         client->next = event->seq + 1;
-        if (sees(client, event->jail, strlen(event->jail)))
+        if (identity_sees(&client->caller->identity, event->jail, strlen(event->jail)))
             http_stream_write(client->caller->connection, event->text, event->size);
     }
 }

@@ -21,6 +21,6 @@ Events *events_free(Events *events); /* accepts NULL, returns NULL */
 int events_on_record(Events *events, const LinkFrame *frame);
 /* There is a new link to the warden, which knows of no subscription. */
 void events_on_warden(Events *events);
-/* Times of use, expiry: ends streams that may not go on. */
+/* Ends the streams of identities that are worth nothing any more. */
 void events_check(Events *events);
 size_t events_clients(const Events *events);

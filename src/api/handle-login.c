@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api/auth.h"
+#include "api/events.h"
 #include "api/handlers.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -149,7 +150,7 @@ void handle_logout(Caller *caller)
     }
     note(caller, caller->identity.name, "dashboard", "logged out");
     session_end(&caller->api->sessions, session);
-    api_end_stale_streams(caller->api);
+    events_check(caller->api->events);
     auth_put_cookie(caller, "", fields, sizeof fields);
     caller_answer_fields(caller, 200, fields, "{\"ok\":true}", 11);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/events.h"
 #include "api/handlers.h"
 #include "api/tokens.h"
 #include "base/clock.h"
@@ -48,6 +49,23 @@ void handle_tokens(Caller *caller)
         (void)json_array_append_new(list, token_to_json(token));
     }
     caller_answer_json_take(caller, 200, NULL, json_pack("{s:o}", "tokens", list));
+}
+
+bool handler_name_is_well_formed(Caller *caller, const char *name)
+{
+    if (name && is_identity_name(name))
+        return true;
+    caller_fail(caller, 400, "bad_name",
+                "\"name\" must be 1 to 64 letters, digits, \".\", \"_\", \"-\" or \"@\"");
+    return false;
+}
+
+bool handler_name_is_free(Caller *caller, const char *name)
+{
+    if (!store_has_name(&caller->api->store, name))
+        return true;
+    caller_fail(caller, 409, "name_taken", "a token or user is called \"%s\" already", name);
+    return false;
 }
 
 bool handler_read_standing(Caller *caller, ActorRole *ret_role, char **ret_jails)
@@ -115,19 +133,14 @@ static bool read_token(Caller *caller, Token *token)
 
     if (!handler_only_members(caller, members))
         return false;
-    if (!name || !is_identity_name(name)) {
-        caller_fail(caller, 400, "bad_name",
-                    "\"name\" must be 1 to 64 letters, digits, \".\", \"_\", \"-\" or \"@\"");
+    if (!handler_name_is_well_formed(caller, name))
         return false;
-    }
     token->created_us = clock_realtime_us();
     if (!handler_read_standing(caller, &token->role, &token->jails) || !read_via(caller, token) ||
         !read_expiry(caller, token))
         return false;
-    if (store_has_name(&caller->api->store, name)) {
-        caller_fail(caller, 409, "name_taken", "a token or user is called \"%s\" already", name);
+    if (!handler_name_is_free(caller, name))
         return false;
-    }
     if (caller->api->store.n_tokens >= TOKENS_MAX) {
         caller_fail(caller, 409, "too_many", "there are %u tokens: revoke some", TOKENS_MAX);
         return false;
@@ -202,5 +215,5 @@ void handle_token_revoke(Caller *caller)
     json_t *json = json_pack("{s:s, s:b}", "id", token->id, "revoked", 1);
     token_free(token);
     caller_answer_json_take(caller, 200, NULL, json);
-    api_end_stale_streams(caller->api);
+    events_check(caller->api->events);
 }

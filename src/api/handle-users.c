@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/events.h"
 #include "api/handlers.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -73,8 +74,7 @@ static bool save(Caller *caller, const char *what)
     return result == 0;
 }
 
-/* Who the call is about; a body that was checked before the hasher was asked. */
-
+/* The body was checked before the hasher was asked. */
 static void on_new_hashed(bool good, const char *hash, void *userdata)
 {
     Caller *caller = userdata;
@@ -83,9 +83,8 @@ static void on_new_hashed(bool good, const char *hash, void *userdata)
     User *user = user_new();
 
     caller_waited(caller);
-    if (store_has_name(store, name)) { /* meanwhile */
+    if (!handler_name_is_free(caller, name)) { /* meanwhile */
         user_free(user);
-        caller_fail(caller, 409, "name_taken", "a token or user is called \"%s\" already", name);
         return;
     }
     if (!user || !handler_read_standing(caller, &user->role, &user->jails)) {
@@ -129,19 +128,12 @@ void handle_user_create(Caller *caller)
 
     if (!handler_store_usable(caller) || !handler_only_members(caller, members))
         return;
-    if (!name || !is_identity_name(name)) {
-        caller_fail(caller, 400, "bad_name",
-                    "\"name\" must be 1 to 64 letters, digits, \".\", \"_\", \"-\" or \"@\"");
-        return;
-    }
-    if (!handler_read_standing(caller, &role, &jails))
+    if (!handler_name_is_well_formed(caller, name) || !handler_read_standing(caller, &role, &jails))
         return;
     const char *password = read_password(caller);
-    if (!password)
+    if (!password || !handler_name_is_free(caller, name))
         return;
-    if (store_has_name(&caller->api->store, name))
-        caller_fail(caller, 409, "name_taken", "a token or user is called \"%s\" already", name);
-    else if (caller->api->store.n_users >= USERS_MAX)
+    if (caller->api->store.n_users >= USERS_MAX)
         caller_fail(caller, 409, "too_many", "there are %u users: delete some", USERS_MAX);
     else
         hash(caller, password, on_new_hashed);
@@ -193,7 +185,7 @@ static void change(Caller *caller, const char *hash)
     note(caller, user, password ? "changed, with a new password" : "changed");
     Api *api = caller->api;
     caller_answer_json_take(caller, 200, NULL, user_to_json(api, user));
-    api_end_stale_streams(api);
+    events_check(api->events);
 }
 
 static void on_change_hashed(bool good, const char *hash, void *userdata)
@@ -257,5 +249,5 @@ void handle_user_delete(Caller *caller)
     json_t *json = json_pack("{s:s, s:b}", "name", user->name, "deleted", 1);
     user_free(user);
     caller_answer_json_take(caller, 200, NULL, json);
-    api_end_stale_streams(api);
+    events_check(api->events);
 }

@@ -36,6 +36,9 @@ void handle_session(Caller *caller);
 void handle_tokens(Caller *caller);
 void handle_token_create(Caller *caller);
 void handle_token_revoke(Caller *caller);
+/* What a token or user is to be called (NULL: nothing was given). False: answered. */
+bool handler_name_is_well_formed(Caller *caller, const char *name);
+bool handler_name_is_free(Caller *caller, const char *name);
 /* The members "role" and "jails". False: answered. `ret_jails` is the caller's. */
 bool handler_read_standing(Caller *caller, ActorRole *ret_role, char **ret_jails);
 

@@ -38,20 +38,6 @@ typedef struct History {
     uint64_t count, next; /* records taken; where the following page begins, 0: nowhere */
 } History;
 
-static bool may_see(const History *history, const RecordView *view)
-{
-    Actor actor = identity_actor(&history->caller->identity);
-    char jail[64];
-
-    if (!*actor.jails)
-        return true;
-    if (!view->jail.bytes || view->jail.size >= sizeof jail)
-        return false;
-    memcpy(jail, view->jail.bytes, view->jail.size);
-    jail[view->jail.size] = '\0';
-    return actor_sees(&actor, jail);
-}
-
 static void put_record(History *history, const ScanLine *line)
 {
     Buffer *out = &history->out;
@@ -128,7 +114,8 @@ static bool take_line(History *history, const ScanLine *line)
         history->next = line->seq + 1;
         return false;
     }
-    if (record_view(line->bytes, line->size, &view) < 0 || !may_see(history, &view))
+    if (record_view(line->bytes, line->size, &view) < 0 ||
+        !identity_sees(&history->caller->identity, view.jail.bytes, view.jail.size))
         return true;
     if (filter_is_past(&history->filter, &view))
         return false;

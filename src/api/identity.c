@@ -34,6 +34,20 @@ bool identity_same(const Identity *a, const Identity *b)
                                         : strcmp(a->key, b->key) == 0;
 }
 
+bool identity_sees(const Identity *identity, const char *jail, size_t size)
+{
+    Actor actor = identity_actor(identity);
+    char name[64];
+
+    if (!*actor.jails)
+        return true;
+    if (size == 0 || size >= sizeof name)
+        return false;
+    memcpy(name, jail, size);
+    name[size] = '\0';
+    return actor_sees(&actor, name);
+}
+
 int identity_copy(Identity *to, const Identity *from)
 {
     char *jails = from->jails ? strdup(from->jails) : NULL;

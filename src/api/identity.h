@@ -34,6 +34,8 @@ void identity_done(Identity *identity);
 Actor identity_actor(const Identity *identity);
 /* The same source: the same token, the same session, or both operators of the same name. */
 bool identity_same(const Identity *a, const Identity *b);
+/* Whether it may see what is of this jail; what is of no jail (size 0) is for those who see all. */
+bool identity_sees(const Identity *identity, const char *jail, size_t size);
 /* 0 or -ENOMEM. */
 int identity_copy(Identity *to, const Identity *from);
 

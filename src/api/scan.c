@@ -13,11 +13,12 @@
 
 #include "api/record.h"
 #include "base/cleanup.h"
+#include "journal/line.h"
 
 #define WINDOW ((size_t)64 << 10)
 #define LINE_MAX_BYTES ((size_t)65 << 20) /* longer ones are no records (journal/line.h) */
 #define NEAR ((off_t)64 << 10)            /* not worth halving */
-#define SEQ_BYTES 32u                     /* {"seq":18446744073709551615, */
+#define SEQ_BYTES 32u                     /* enough for journal_line_seq() */
 
 struct Scan {
     SegmentSet *set; /* owned reference */
@@ -77,17 +78,11 @@ static ssize_t read_at(Scan *scan, void *bytes, size_t size, off_t offset)
 /* The seq of the line that begins there; 0: it is no record; -errno. */
 static int read_seq(Scan *scan, off_t offset, uint64_t *ret)
 {
-    static const char begin[] = "{\"seq\":";
-    char bytes[SEQ_BYTES + 1];
-    ssize_t got = read_at(scan, bytes, SEQ_BYTES, offset);
+    char bytes[SEQ_BYTES];
+    ssize_t got = read_at(scan, bytes, sizeof bytes, offset);
 
-    *ret = 0;
-    if (got < 0)
-        return (int)got;
-    bytes[got] = '\0';
-    if (strncmp(bytes, begin, sizeof begin - 1) == 0)
-        *ret = strtoull(bytes + sizeof begin - 1, NULL, 10);
-    return 0;
+    *ret = got > 0 ? journal_line_seq(bytes, (size_t)got) : 0;
+    return got < 0 ? (int)got : 0;
 }
 
 /* Where the first line after `offset` begins, or -ENOENT before `end`. */
@@ -255,19 +250,10 @@ static int step_backwards(Scan *scan, Slice *ret)
 
 static uint64_t seq_of(const Slice *line)
 {
-    static const char begin[] = "{\"seq\":";
-    char bytes[SEQ_BYTES + 1];
-    size_t size = line->size < SEQ_BYTES ? line->size : SEQ_BYTES;
-
-    if (size == 0)
-        return 0;
-    memcpy(bytes, line->bytes, size);
-    bytes[size] = '\0';
     /* A line that was cut off, or is being written, does not end like this. */
-    if (line->size < sizeof begin || strncmp(bytes, begin, sizeof begin - 1) != 0 ||
-        line->bytes[line->size - 1] != '}')
+    if (line->size == 0 || line->bytes[line->size - 1] != '}')
         return 0;
-    return strtoull(bytes + sizeof begin - 1, NULL, 10);
+    return journal_line_seq(line->bytes, line->size);
 }
 
 int scan_next(Scan *scan, size_t *budget, ScanLine *ret)
