@@ -219,6 +219,15 @@ static int take_control_message(const struct cmsghdr *header, FdReceived *ret)
     return 0;
 }
 
+static ssize_t receive_message(int socket_fd, struct msghdr *message, int flags)
+{
+    ssize_t got;
+    do
+        got = recvmsg(socket_fd, message, flags | MSG_CMSG_CLOEXEC);
+    while (got < 0 && errno == EINTR);
+    return got < 0 ? -errno : got;
+}
+
 ssize_t fd_receive(int socket_fd, void *bytes, size_t size, FdReceived *ret, int flags)
 {
     union {
@@ -231,14 +240,11 @@ ssize_t fd_receive(int socket_fd, void *bytes, size_t size, FdReceived *ret, int
                              .msg_iovlen = 1,
                              .msg_control = &control,
                              .msg_controllen = sizeof control};
-    ssize_t got;
 
     *ret = FD_RECEIVED_EMPTY;
-    do
-        got = recvmsg(socket_fd, &message, flags | MSG_CMSG_CLOEXEC);
-    while (got < 0 && errno == EINTR);
+    ssize_t got = receive_message(socket_fd, &message, flags);
     if (got < 0)
-        return -errno;
+        return got;
 
     int result = message.msg_flags & MSG_CTRUNC ? -EMSGSIZE : 0;
     for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header;
@@ -266,14 +272,11 @@ ssize_t fd_receive_any(int socket_fd, void *bytes, size_t size, int *fds, size_t
                              .msg_iovlen = 1,
                              .msg_control = &control,
                              .msg_controllen = sizeof control};
-    ssize_t got;
 
     *ret_n_fds = 0;
-    do
-        got = recvmsg(socket_fd, &message, flags | MSG_CMSG_CLOEXEC);
-    while (got < 0 && errno == EINTR);
+    ssize_t got = receive_message(socket_fd, &message, flags);
     if (got < 0)
-        return -errno;
+        return got;
     for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header;
          header = CMSG_NXTHDR(&message, header)) {
         if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||

@@ -75,18 +75,6 @@ static Hashed read_hashed(Reader *reader)
     return hashed;
 }
 
-void hashed_encode(Buffer *buffer, const Hashed *hashed)
-{
-    put_hashed(buffer, hashed);
-}
-
-int hashed_decode(const char *payload, size_t size, Hashed *ret)
-{
-    Reader reader = reader_of(payload, size);
-    *ret = read_hashed(&reader);
-    return reader_done(&reader) ? 0 : -EPROTO;
-}
-
 void examined_encode(Buffer *buffer, const Examined *examined)
 {
     put_hashed(buffer, &examined->hashed);

@@ -237,9 +237,6 @@ typedef struct Hashed {
     Digest exe, interpreter, operand;
 } Hashed;
 
-void hashed_encode(Buffer *buffer, const Hashed *hashed);
-int hashed_decode(const char *payload, size_t size, Hashed *ret);
-
 #define EXAMINED_ARGUMENTS_MAX 256u /* arguments that `beneath` speaks of */
 
 /* What the executor found out because a human will be asked. */
