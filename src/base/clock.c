@@ -24,6 +24,12 @@ uint64_t clock_realtime_us(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+uint64_t clock_realtime_of(uint64_t monotonic_ms)
+{
+    uint64_t now = clock_monotonic_ms();
+    return clock_realtime_us() + (monotonic_ms > now ? monotonic_ms - now : 0) * 1000;
+}
+
 bool clock_is_spent(Effort *effort)
 {
     struct timespec cpu;

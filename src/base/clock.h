@@ -10,6 +10,8 @@
 
 uint64_t clock_monotonic_ns(void);
 uint64_t clock_realtime_us(void);
+/* When a monotonic time comes, in microseconds of realtime; now when it is over. */
+uint64_t clock_realtime_of(uint64_t monotonic_ms);
 
 /* What one piece of work may cost before it is given up: `most_ns` of wall time and then as much of
  * the thread's own, so that a busy machine does not end what has hardly run. Begins with the first

@@ -11,16 +11,6 @@ static void put_time(Buffer *json, const char *name, uint64_t realtime_us)
     answer_put_text(json, name, realtime_us > 0 ? clock_format_time(realtime_us, stamp) : NULL);
 }
 
-static uint64_t expiry_us(const Grant *grant)
-{
-    uint64_t now = clock_monotonic_ms();
-
-    if (grant->expires_at_ms == UINT64_MAX)
-        return 0;
-    uint64_t left = grant->expires_at_ms > now ? grant->expires_at_ms - now : 0;
-    return clock_realtime_us() + left * 1000;
-}
-
 void answer_put_grant(Buffer *json, const Grant *grant)
 {
     buffer_put_u8(json, '{');
@@ -37,7 +27,8 @@ void answer_put_grant(Buffer *json, const Grant *grant)
     json_put_member(json, "via", grant->via);
     json_put_member(json, "approval", grant->approval);
     put_time(json, "created_at", grant->created_us);
-    put_time(json, "expires_at", expiry_us(grant));
+    put_time(json, "expires_at",
+             grant->expires_at_ms == UINT64_MAX ? 0 : clock_realtime_of(grant->expires_at_ms));
     json_put_member_u64(json, "used", grant->used);
     put_time(json, "last_used_at", grant->last_used_us);
     buffer_put_u8(json, '}');

@@ -46,7 +46,6 @@ void answer_policy(Warden *warden, uint64_t key, const Actor *actor)
 
 /* A dry judgement. */
 
-/* What the file is called when nobody has looked: as it is given, or not known. */
 static void judge_dry(Warden *warden, const PolicyQuery *query, Buffer *json)
 {
     const Policy *policy = warden->policy->policy;
@@ -88,7 +87,7 @@ void answer_policy_test(Warden *warden, uint64_t key, const Actor *actor, Reader
     } else {
         const char *slash = strrchr(argv[0], '/');
         query.name = slash ? slash + 1 : argv[0];
-        query.exe = slash ? argv[0] : NULL;
+        query.exe = slash ? argv[0] : NULL; /* nobody has looked where it leads */
         judge_dry(warden, &query, &json);
         answer(warden, key, 200, &json);
     }

@@ -17,11 +17,6 @@
 
 /* Queue. */
 
-static void put_names(Buffer *json, const char *name, const char *const *names, size_t count)
-{
-    json_put_member_argv(json, name, names, count);
-}
-
 static void put_files(Buffer *json, const Subject *subject)
 {
     char hex[DIGEST_HEX_SIZE];
@@ -46,7 +41,7 @@ static void put_times(Buffer *json, const Question *question)
 
     json_put_member(json, "asked_at", clock_format_time(question->asked_us, stamp));
     json_put_member(json, "expires_at",
-                    clock_format_time(clock_realtime_us() + left * 1000, stamp));
+                    clock_format_time(clock_realtime_of(question->expires_at_ms), stamp));
     json_put_member_u64(json, "expires_in_ms", left);
 }
 
@@ -74,8 +69,8 @@ static void put_deciders(Buffer *json, const Question *question, const Actor *ac
     json_put_member_u64(json, "waiters", question->n_waiters);
     json_put_member_u64(json, "needed", question_needed(question));
     put_approved_by(json, question, NULL);
-    put_names(json, "approvers", ask->approvers, ask->n_approvers);
-    put_names(json, "channels", ask->channels, ask->n_channels);
+    json_put_member_argv(json, "approvers", ask->approvers, ask->n_approvers);
+    json_put_member_argv(json, "channels", ask->channels, ask->n_channels);
     json_put_member_bool(json, "quiet", ask->quiet);
     json_put_member_bool(json, "may_decide", objection == NULL);
     answer_put_text(json, "why_not", objection);

@@ -72,6 +72,22 @@ static void count_approval(Warden *warden, Question *question, const Actor *acto
     record_decision(warden, question, "counted", actor->name, actor->via, reason, message);
 }
 
+/* Lets those go on who wait at the question and are covered. */
+static size_t release_waiters(Question *question, Grant *grant, uint64_t now)
+{
+    size_t released = 0;
+
+    for (Request *waiter = question->waiters, *after; waiter; waiter = after) {
+        after = waiter->next_waiter;
+        if (!grant_covers(grant, &waiter->coverage, now))
+            continue;
+        question_unlink_waiter(waiter);
+        grant_admit(waiter, grant);
+        released++;
+    }
+    return released;
+}
+
 /* Whoever waits at other questions that the new grant covers need not wait any longer. */
 static void release_covered(Warden *warden, Grant *grant)
 {
@@ -82,16 +98,10 @@ static void release_covered(Warden *warden, Grant *grant)
         next = question->next;
         if (question->state != QUESTION_PENDING || strcmp(question->jail_name, grant->jail) != 0)
             continue;
-        for (Request *waiter = question->waiters, *after; waiter; waiter = after) {
-            after = waiter->next_waiter;
-            if (!grant_covers(grant, &waiter->coverage, now))
-                continue;
-            question_unlink_waiter(waiter);
-            grant_admit(waiter, grant);
-        }
-        if (grant_covers(grant, &question->coverage, now) && question->n_waiters == 0)
+        size_t released = release_waiters(question, grant, now);
+        if (question->n_waiters == 0 && grant_covers(grant, &question->coverage, now))
             question_over(warden, question, QUESTION_APPROVED);
-        else
+        else if (released > 0)
             question_settle(question, QUESTION_APPROVED);
     }
 }
@@ -159,11 +169,8 @@ unsigned questions_cancel(Warden *warden, const Jail *jail, const char *reason)
         next = question->next;
         if ((jail && question->jail != jail) || question->n_waiters > 0)
             continue;
-        JournalRecord record = question_record(question, JOURNAL_CANCELLED);
-        record.reason = reason;
-        warden_record(warden, &record);
         cancelled += question->state == QUESTION_PENDING;
-        question_over(warden, question, QUESTION_CANCELLED);
+        question_end(warden, question, JOURNAL_CANCELLED, QUESTION_CANCELLED, reason);
     }
     return cancelled;
 }
@@ -178,10 +185,8 @@ void questions_on_policy(Warden *warden)
         /* Those who wait keep the verdict that they were given; nobody else can join them. */
         if (question->n_waiters > 0 || strcmp(policy_digest(question->policy->policy), digest) == 0)
             continue;
-        JournalRecord record = question_record(question, JOURNAL_CANCELLED);
-        record.reason = "the policy has changed, and nobody waits for the answer";
-        warden_record(warden, &record);
-        question_over(warden, question, QUESTION_CANCELLED);
+        question_end(warden, question, JOURNAL_CANCELLED, QUESTION_CANCELLED,
+                     "the policy has changed, and nobody waits for the answer");
     }
 }
 

@@ -67,12 +67,14 @@ void question_over(Warden *warden, Question *question, QuestionState state)
     policy_unref(policy); /* which kept the question's rule */
 }
 
-static void record_over(Warden *warden, const Question *question, JournalEvent event,
-                        const char *reason)
+void question_end(Warden *warden, Question *question, JournalEvent event, QuestionState state,
+                  const char *reason)
 {
     JournalRecord record = question_record(question, event);
+
     record.reason = reason;
     warden_record(warden, &record);
+    question_over(warden, question, state);
 }
 
 static void on_grace_over(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
@@ -86,8 +88,8 @@ static void on_grace_over(evutil_socket_t fd UNUSED, short what UNUSED, void *us
                    pending ? "nobody answered within %s after the last caller had left"
                            : "the answer was kept for %s, and nobody came for it",
                    clock_format_duration(grace_of(question->policy), grace));
-    record_over(warden, question, JOURNAL_EXPIRED, reason);
-    question_over(warden, question, pending ? QUESTION_EXPIRED : question->state);
+    question_end(warden, question, JOURNAL_EXPIRED, pending ? QUESTION_EXPIRED : question->state,
+                 reason);
 }
 
 void question_set_timer(Question *question, uint64_t milliseconds)

@@ -12,5 +12,8 @@ void question_unlink_waiter(Request *waiter);
 void question_settle(Question *question, QuestionState state);
 /* It is over: void afterwards. Nobody may wait at it any more. */
 void question_over(Warden *warden, Question *question, QuestionState state);
+/* The same for one that nobody waits at, with a record that says why. */
+void question_end(Warden *warden, Question *question, JournalEvent event, QuestionState state,
+                  const char *reason);
 /* From now on it ends by itself, as an abandoned one or as a kept answer. */
 void question_set_timer(Question *question, uint64_t milliseconds);
