@@ -4,7 +4,7 @@
  */
 #include <stdio.h>
 
-#include "warden/test-world.h"
+#include "warden/test-questions.h"
 
 static const char rules[] = "version: 1\n"
                             "default_action: deny\n"
@@ -31,13 +31,6 @@ static const char rules[] = "version: 1\n"
 static const char other_rules[] = "version: 1\n"
                                   "default_action: deny\n"
                                   "rules: [{name: exact, command: asked, action: ask}]\n";
-
-static void ask_and_wait(World *world, uint32_t counter, const Caller *caller,
-                         char id[static ID_SIZE])
-{
-    ask_as(world, key_of(counter), caller);
-    expect_pending(world, key_of(counter), id);
-}
 
 /* Another call is asked about although there is a grant. */
 static void expect_asked(World *world, uint32_t counter, const Caller *caller)
