@@ -72,7 +72,7 @@ int setup_listen(Parent *parent)
 }
 
 /* Remembers `path` and all directories above it that are not there yet, the uppermost first. */
-static int note_fresh(Parent *parent, const char *path)
+static void note_fresh(Parent *parent, const char *path)
 {
     char *missing[FRESH_MAX];
     size_t count = 0;
@@ -92,14 +92,12 @@ static int note_fresh(Parent *parent, const char *path)
         else
             free(directory);
     }
-    return 0;
 }
 
 static int make_place(Parent *parent, const char *path, mode_t mode, uid_t owner, gid_t group)
 {
-    int result = note_fresh(parent, path);
-    if (result == 0)
-        result = place_directory(path, mode, owner, group);
+    note_fresh(parent, path);
+    int result = place_directory(path, mode, owner, group);
     if (result < 0)
         log_error("%s: %s", path, place_problem(result));
     return result;
