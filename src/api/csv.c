@@ -18,9 +18,7 @@ static const char *const columns[] = {
 
 static void put_cell(Buffer *csv, const char *text, size_t size)
 {
-    bool formula = size > 0 && text[0] != '\0' && strchr("=+-@\t\r\n", text[0]) != NULL;
-
-    buffer_puts(csv, formula ? "\"'" : "\"");
+    buffer_puts(csv, text_is_formula(text, size) ? "\"'" : "\"");
     for (size_t i = 0; i < size; i++) {
         if (text[i] == '"')
             buffer_puts(csv, "\"");

@@ -268,6 +268,20 @@ static void test_json_members(void **state)
         "\"argv\":[\"a\",{\"base64\":\"/w==\"}],\"none\":[],\"inner\":[{\"first\":true}]}");
 }
 
+static void test_formulas(void **state)
+{
+    static const char *const formulas[] = {"=1",   "+1",   "-1",  "@A1", "\t=1",
+                                           "\r=1", "\n=1", "＝1", "＠"};
+    static const char *const others[] = {"", "1", "a=b", " =1", "\"=1", "\xef\xbc"};
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_SIZE(formulas); i++)
+        assert_true(text_is_formula(formulas[i], strlen(formulas[i])));
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        assert_false(text_is_formula(others[i], strlen(others[i])));
+    assert_false(text_is_formula("=", 0));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +296,7 @@ int main(void)
         cmocka_unit_test(test_argv),
         cmocka_unit_test(test_json_strings),
         cmocka_unit_test(test_json_members),
+        cmocka_unit_test(test_formulas),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

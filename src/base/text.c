@@ -333,3 +333,16 @@ void json_put_member_argv(Buffer *buffer, const char *name, const char *const *a
     }
     buffer_put_u8(buffer, ']');
 }
+
+bool text_is_formula(const char *text, size_t size)
+{
+    static const char *const starts[] = {"=",  "+",  "-",  "@",  "\t", "\r",
+                                         "\n", "＝", "＋", "－", "＠"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(starts); i++) {
+        size_t length = strlen(starts[i]);
+        if (size >= length && memcmp(text, starts[i], length) == 0)
+            return true;
+    }
+    return false;
+}

@@ -44,3 +44,7 @@ void json_put_member_u64(Buffer *buffer, const char *name, uint64_t value);
 void json_put_member_i64(Buffer *buffer, const char *name, int64_t value);
 void json_put_member_bool(Buffer *buffer, const char *name, bool value);
 void json_put_member_argv(Buffer *buffer, const char *name, const char *const *argv, size_t argc);
+
+/* Whether a spreadsheet could take a cell of this text for a formula: it needs a quote in front
+ * then (OWASP, "CSV Injection"). */
+bool text_is_formula(const char *text, size_t size);

@@ -104,17 +104,6 @@ void record_put_line(Buffer *out, const json_t *record)
     buffer_puts(out, "\n");
 }
 
-/* Spreadsheets take a cell that begins with one of these for a formula: then a quote goes in
- * front (OWASP, "CSV Injection"). */
-static bool is_formula(const char *cell)
-{
-    static const char *const starts[] = {"=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠"};
-    for (size_t i = 0; i < ARRAY_SIZE(starts); i++)
-        if (strncmp(cell, starts[i], strlen(starts[i])) == 0)
-            return true;
-    return false;
-}
-
 /* RFC 4180: every text cell in double quotes. */
 static void put_cell(Buffer *out, const json_t *value)
 {
@@ -131,7 +120,7 @@ static void put_cell(Buffer *out, const json_t *value)
         out->error = -ENOMEM;
         return;
     }
-    buffer_puts(out, is_formula(cell) ? "\"'" : "\"");
+    buffer_puts(out, text_is_formula(cell, strlen(cell)) ? "\"'" : "\"");
     for (char *rest = cell, *part; (part = strsep(&rest, "\""));) {
         buffer_puts(out, part);
         buffer_puts(out, rest ? "\"\"" : "\"");
