@@ -55,6 +55,26 @@ static void put_verdict(Buffer *out, const PolicyVerdict *verdict)
     buffer_puts(out, "\n");
 }
 
+/* Where it runs, if that is an ephemeral container. */
+static void put_ghost(Buffer *out, const Policy *policy, const PolicyQuery *query,
+                      const PolicyVerdict *verdict)
+{
+    const PolicyGhost *ghost = verdict->ghost;
+    const char *image = ghost->image ? ghost->image : policy_ghost_image(policy, query->name);
+
+    if (verdict->action == POLICY_DENY || verdict->executor != POLICY_EXECUTOR_GHOST)
+        return;
+    buffer_puts(out, "image:   ");
+    if (image)
+        text_display_argument(out, image, 300);
+    else
+        buffer_puts(out, "none: it would be refused");
+    buffer_printf(out, ", network %s, memory %llu MiB, %u processes, %u.%03u processors%s\n",
+                  ghost->network, (unsigned long long)(ghost->memory >> 20), ghost->pids,
+                  ghost->cpus_milli / 1000, ghost->cpus_milli % 1000,
+                  ghost->pull ? ", pulled if missing" : "");
+}
+
 static void put_list(Buffer *out, const char *before, const char *const *items, size_t n_items)
 {
     for (size_t i = 0; i < n_items; i++)
@@ -123,6 +143,7 @@ void policy_explain(const Policy *policy, const PolicyQuery *query, Buffer *out)
     size_t found = judge_with(policy, &judging, index_find, &verdict);
     put_command(out, query);
     put_verdict(out, &verdict);
+    put_ghost(out, policy, query, &verdict);
     put_ask(out, &verdict);
     if (!judge_cwd_allowed(policy, &judging)) {
         buffer_puts(out, "rules:   not asked; the working directory comes first\n");

@@ -13,6 +13,7 @@ static void set_default(const Policy *policy, PolicyVerdict *ret)
         .executor = policy->default_executor,
         .rule_index = SIZE_MAX,
         .ask = &policy->ask.ask,
+        .ghost = &policy->ghost.ghost,
     };
 }
 
@@ -33,6 +34,8 @@ static void set_rule(const Policy *policy, const Rule *rule, PolicyVerdict *ret)
     ret->wait_ms = rule->wait_ms;
     if (rule->ask)
         ret->ask = &rule->ask->ask;
+    if (rule->ghost)
+        ret->ghost = &rule->ghost->ghost;
 }
 
 static void deny(PolicyVerdict *ret, const char *reason)

@@ -74,15 +74,37 @@ static void check_only(Loader *loader, const Rule *rule)
 /* What the warden of this version would refuse (125) whoever approves it. */
 static bool runs_nowhere(PolicyExecutor executor)
 {
-    return executor == POLICY_EXECUTOR_GHOST || executor == POLICY_EXECUTOR_MIRROR;
+    return executor == POLICY_EXECUTOR_MIRROR;
 }
 
 static void check_executor(Loader *loader, const Rule *rule)
 {
     if (rule->has_executor && rule->action != POLICY_DENY && runs_nowhere(rule->executor))
         warn(loader, rule, policy_executor_name(rule->executor),
-             "this version of Clawrden runs commands in local only and refuses what this rule "
-             "admits (exit code 125); write executor: local or leave it out");
+             "this version of Clawrden has no mirror executor and refuses what this rule admits "
+             "(exit code 125); write executor: local or leave it out");
+}
+
+/* What would be refused for want of an image. */
+static void check_image(Loader *loader, const Rule *rule)
+{
+    const Policy *policy = loader->policy;
+    PolicyExecutor executor = rule->has_executor ? rule->executor : policy->default_executor;
+    const GhostRule *ghost = rule->ghost ? rule->ghost : &policy->ghost;
+
+    if (executor != POLICY_EXECUTOR_GHOST || rule->action == POLICY_DENY || ghost->ghost.image)
+        return;
+    for (size_t i = 0; i < rule->n_commands; i++) {
+        const CommandPattern *command = &rule->commands[i];
+        if (command->kind == COMMAND_NAME && !policy_ghost_image(policy, command->text))
+            warn(loader, rule, command->text,
+                 "ghost has no image for this command; name one in ghost_images, or in the "
+                 "rule: ghost: {image: …}");
+        else if (command->kind == COMMAND_PATH || command->kind == COMMAND_PATH_GLOB)
+            warn(loader, rule, command->text,
+                 "a path means a file of the caller's, which never runs in ghost; write the "
+                 "command's name");
+    }
 }
 
 static void check_names(Loader *loader)
@@ -110,13 +132,14 @@ void lint_check(Loader *loader)
             check_allow(loader, rule);
         check_only(loader, rule);
         check_executor(loader, rule);
+        check_image(loader, rule);
     }
     lint_dead(loader);
     check_names(loader);
     if (runs_nowhere(policy->default_executor))
         problem_add(loader->problems, loader->name, 1, 1, true, "default_executor", 16,
-                    "this version of Clawrden runs commands in local only and refuses what has no "
-                    "executor: local of its own");
+                    "this version of Clawrden has no mirror executor and refuses what has no other "
+                    "executor of its own");
     if (policy->default_action == POLICY_ALLOW)
         problem_add(loader->problems, loader->name, 1, 1, true, "default_action: allow", 21,
                     "whatever no rule names is allowed; ask or deny is safer");

@@ -106,6 +106,11 @@ void schema_read_rate(Loader *loader, struct fy_node *value, void *rule);
 void schema_read_policy_approvals(Loader *loader, struct fy_node *value, void *policy);
 void schema_read_policy_approvers(Loader *loader, struct fy_node *value, void *policy);
 void schema_read_policy_channels(Loader *loader, struct fy_node *value, void *policy);
+/* schema-ghost.c: the key `ghost`, of a rule or of the policy. */
+void schema_read_rule_ghost(Loader *loader, struct fy_node *value, void *rule);
+void schema_read_policy_ghost(Loader *loader, struct fy_node *value, void *policy);
+void schema_finish_ghosts(Loader *loader);
+bool ghost_image_is_name(const char *text);
 /* What can only be told once the rule, or the whole policy, has been read; fills in defaults. */
 void schema_check_ask(Loader *loader, Rule *rule);
 void schema_finish_asks(Loader *loader);

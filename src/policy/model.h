@@ -101,6 +101,13 @@ typedef struct AskRule {
     bool has_approvals, has_approvers, has_channels, has_quiet, has_grant, has_rate, has_then;
 } AskRule;
 
+/* How a rule's commands run in `ghost`; what it leaves out is the policy's. */
+typedef struct GhostRule {
+    PolicyGhost ghost;
+    unsigned line, column;
+    bool has_pull;
+} GhostRule;
+
 /* What judging looks at comes first, so that a rule that does not apply costs one or two lines of
  * the cache. */
 typedef struct Rule {
@@ -122,7 +129,8 @@ typedef struct Rule {
     const char *label; /* its name, or "rule 3" */
     const char *reason;
     uint64_t timeout_ms, approval_timeout_ms, wait_ms;
-    AskRule *ask; /* NULL: it says nothing about how it asks */
+    AskRule *ask;     /* NULL: it says nothing about how it asks */
+    GhostRule *ghost; /* NULL: the policy's */
     Example *examples;
     size_t n_examples;
 } Rule;
@@ -153,6 +161,8 @@ struct Policy {
     size_t n_redact;
     GhostImage *ghost_images;
     size_t n_ghost_images;
+    GhostRule ghost; /* how `ghost` runs what no rule says more about */
+    bool uses_ghost; /* some command may run there */
     NameSet env_allow, env_block;
     PolicyJail *jails;
     size_t n_jails;

@@ -1,9 +1,11 @@
 /*
  * What a loaded policy answers without judging.
  */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "policy/model.h"
 
 Policy *policy_free(Policy *policy)
@@ -33,6 +35,61 @@ const PolicyJail *policy_jail(const Policy *policy, const char *name)
 uint64_t policy_approval_grace_ms(const Policy *policy)
 {
     return policy->approval_grace_ms;
+}
+
+bool policy_uses_ghost(const Policy *policy)
+{
+    return policy->uses_ghost;
+}
+
+const PolicyGhost *policy_ghost(const Policy *policy, size_t rule_index)
+{
+    if (rule_index == SIZE_MAX)
+        return &policy->ghost.ghost;
+    if (rule_index >= policy->n_rules)
+        return NULL;
+    const GhostRule *own = policy->rules[rule_index].ghost;
+    return own ? &own->ghost : &policy->ghost.ghost;
+}
+
+/* Directories that a program needs as its image has them. */
+static bool is_system_directory(const char *path)
+{
+    static const char *const system[] = {"/bin",   "/boot",  "/dev",    "/etc",    "/lib",
+                                         "/lib32", "/lib64", "/libx32", "/proc",   "/run",
+                                         "/sbin",  "/sys",   "/usr",    "/var/run"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(system); i++) {
+        size_t size = strlen(system[i]);
+        if (strncmp(path, system[i], size) == 0 && (path[size] == '/' || path[size] == '\0'))
+            return true;
+    }
+    return path[0] != '/' || path[1] == '\0' || strcmp(path, "/var") == 0;
+}
+
+int policy_workspace(const Policy *policy, const char *cwd, char *ret)
+{
+    const char *best = NULL;
+    size_t best_size = 0;
+
+    for (size_t i = 0; policy->has_allowed_paths && i < policy->allowed_paths.n_items; i++) {
+        const char *item = policy->allowed_paths.items[i];
+        size_t size = strlen(item);
+        if (!path_pattern_covers(item, cwd))
+            continue;
+        if (size >= 2 && strcmp(item + size - 2, "/*") == 0)
+            size -= 2;
+        if (!memchr(item, '*', size) && !memchr(item, '?', size) && !memchr(item, '[', size) &&
+            size < PATH_MAX && (!best || size > best_size)) {
+            best = item;
+            best_size = size;
+        }
+    }
+    if (!best)
+        return 1;
+    memcpy(ret, best, best_size);
+    ret[best_size] = '\0';
+    return best_size == 0 || is_system_directory(ret) ? 2 : 0;
 }
 
 const char *policy_ghost_image(const Policy *policy, const char *command)

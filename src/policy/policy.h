@@ -92,6 +92,16 @@ typedef struct PolicyAsk {
     PolicyAction rate_then; /* ask or deny: of those above */
 } PolicyAsk;
 
+/* How a command runs in an ephemeral container. */
+typedef struct PolicyGhost {
+    const char *image;   /* NULL: what policy_ghost_image() says */
+    const char *network; /* "none", "bridge" or a network of the engine by name; never the host's */
+    uint64_t memory;     /* bytes */
+    unsigned pids;
+    unsigned cpus_milli; /* thousandths of a processor */
+    bool pull;           /* a missing image may be fetched */
+} PolicyGhost;
+
 typedef struct PolicyVerdict {
     PolicyAction action;
     const char *rule;    /* its name, "rule 3" when it has none, "default", or "allowed_paths" */
@@ -103,9 +113,10 @@ typedef struct PolicyVerdict {
     bool needs_exe; /* an allow that was judged without an `exe`: nothing may run on it; judge again
                        once the file is known */
     bool has_wait;  /* the rule says how long the shim waits (else the jail does), in `wait_ms` */
-    uint64_t wait_ms;     /* as in PolicyJail */
-    size_t rule_index;    /* of the rule that decided; SIZE_MAX: a default */
-    const PolicyAsk *ask; /* never NULL */
+    uint64_t wait_ms;         /* as in PolicyJail */
+    size_t rule_index;        /* of the rule that decided; SIZE_MAX: a default */
+    const PolicyAsk *ask;     /* never NULL */
+    const PolicyGhost *ghost; /* how it runs where `executor` is ghost; never NULL */
 } PolicyVerdict;
 
 /* Microseconds whatever the number of rules; allocates nothing lasting; never fails: what cannot
@@ -182,6 +193,16 @@ const PolicyJail *policy_jail(const Policy *policy, const char *name); /* or NUL
 
 /* How long a pending request outlives its shim. */
 uint64_t policy_approval_grace_ms(const Policy *policy);
+/* Whether any command may run in `ghost`. */
+bool policy_uses_ghost(const Policy *policy);
+/* How a rule's commands run there, by PolicyVerdict.rule_index (SIZE_MAX: a default). NULL: there
+ * is no such rule. */
+const PolicyGhost *policy_ghost(const Policy *policy, size_t rule_index);
+/* The directory that a ghost may have of the warden's own file system for a caller from there: the
+ * longest of `allowed_paths` that covers the (absolute, resolved) working directory. 0, or 1: none
+ * does, and `allowed_paths` must name one; 2: it is, or holds, a directory of the system, which no
+ * workspace may hide. `ret` has PATH_MAX bytes. */
+int policy_workspace(const Policy *policy, const char *cwd, char *ret);
 /* The image that `ghost_images` names for a command, or NULL. */
 const char *policy_ghost_image(const Policy *policy, const char *command);
 

@@ -307,6 +307,7 @@ void schema_read_rule(Loader *loader, struct fy_node *node, Rule *rule, size_t n
         {"approval_timeout", read_approval_timeout},
         {"wait", schema_read_rule_wait},
         {"executor", read_executor},
+        {"ghost", schema_read_rule_ghost},
         {"grant", schema_read_grant},
         {"approvals", schema_read_approvals},
         {"approvers", schema_read_approvers},

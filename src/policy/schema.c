@@ -124,7 +124,7 @@ static void read_ghost_images(Loader *loader, struct fy_node *value, void *objec
                 loader_error(loader, key, "this command has two images; keep one");
         if (!ghost->command || !ghost->image)
             continue;
-        if (strpbrk(ghost->image, " \t\n"))
+        if (!ghost_image_is_name(ghost->image))
             loader_error(loader, image, "this is no image name");
         policy->n_ghost_images++;
         if (policy->n_ghost_images > POLICY_LIST_MAX)
@@ -399,6 +399,7 @@ void schema_read(Loader *loader, struct fy_node *root)
         {"trusted_paths", read_trusted_paths},
         {"redact", read_redact},
         {"ghost_images", read_ghost_images},
+        {"ghost", schema_read_policy_ghost},
         {"environment", read_environment},
         {"jails", read_jails},
         {"rules", read_rules},
@@ -411,5 +412,6 @@ void schema_read(Loader *loader, struct fy_node *root)
     policy->approval_grace_ms = DEFAULT_APPROVAL_GRACE_MS;
     (void)loader_mapping(loader, root, fields, ARRAY_SIZE(fields), policy, "the policy", NULL);
     schema_finish_asks(loader);
+    schema_finish_ghosts(loader);
     add_default_jail(policy);
 }
