@@ -319,6 +319,11 @@ bool identity_is_confined_alike(const Identity *caller, const Identity *self,
     return true;
 }
 
+const char *world_namespace_name(size_t which)
+{
+    return namespace_names[which];
+}
+
 bool world_is_same(const World *caller, const World *self, char why[static IDENTITY_WHY_MAX])
 {
     char names[64] = "";

@@ -54,6 +54,8 @@ int identity_read(const PidRef *process, Identity *ret, World *ret_world);
 bool identity_is_plain(const Identity *caller, char why[static IDENTITY_WHY_MAX]);
 bool identity_is_confined_alike(const Identity *caller, const Identity *self,
                                 char why[static IDENTITY_WHY_MAX]);
+/* "mnt" … by index. */
+const char *world_namespace_name(size_t which);
 bool world_is_same(const World *caller, const World *self, char why[static IDENTITY_WHY_MAX]);
 
 /* Could it change the warden, its policy or its processes? uid 0, CAP_SYS_ADMIN, CAP_SYS_PTRACE. */
