@@ -71,9 +71,9 @@ def chroot(root, *command):
 
 
 def install(root, *packages):
-    """Into a Debian image that has its package lists (mmdebstrap leaves them)."""
+    chroot(root, "apt-get", "update", "-q")
     chroot(root, "apt-get", "install", "-qy", "--no-install-recommends", *packages)
-    chroot(root, "apt-get", "clean")
+    chroot(root, "sh", "-c", "apt-get clean && rm -rf /var/lib/apt/lists/*")
 
 
 def bookworm(root):
@@ -250,9 +250,16 @@ RECIPES = {
 
 
 def key(name):
+    """Of the recipe, what it calls, and the images that it is made from."""
     recipe, _, parents = RECIPES[name]
-    helpers = [write, debootstrap, chroot, install, busybox, with_libraries]
-    text = "".join(map(inspect.getsource, [recipe, *helpers])) + STATIC + "".join(map(key, parents))
+    helpers = {helper.__name__: helper for helper in
+               (write, debootstrap, chroot, install, busybox, asm_headers, with_libraries)}
+    texts, wanted = [], [recipe]
+    while wanted:
+        text = inspect.getsource(wanted.pop())
+        texts.append(text)
+        wanted += [helpers.pop(word) for word in list(helpers) if word + "(" in text]
+    text = "".join([*texts, STATIC if recipe is static else "", *map(key, parents)])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
