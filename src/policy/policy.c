@@ -6,7 +6,13 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "policy/model.h"
+
+#define DEFAULT_PENDING 50
+#define DEFAULT_CONNECTIONS 200
+#define DEFAULT_COMMANDS 100
+#define DEFAULT_BYTES (UINT64_C(64) * 1024 * 1024)
 
 Policy *policy_free(Policy *policy)
 {
@@ -136,4 +142,40 @@ const char *policy_executor_name(PolicyExecutor executor)
         return "ghost";
     }
     return "auto";
+}
+
+PolicyJail policy_jail_defaults(const char *name)
+{
+    return (PolicyJail){
+        .name = name,
+        .wait_ms = UINT64_MAX,
+        .limits = {.pending = DEFAULT_PENDING,
+                   .connections = DEFAULT_CONNECTIONS,
+                   .bytes = DEFAULT_BYTES,
+                   .commands = DEFAULT_COMMANDS},
+    };
+}
+
+bool policy_is_jail_name(const char *name)
+{
+    static const char first[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+    static const char rest[] = "abcdefghijklmnopqrstuvwxyz0123456789._-";
+    size_t size = strlen(name);
+
+    return size >= 1 && size < POLICY_JAIL_NAME_SIZE && strspn(name, first) >= 1 &&
+           strspn(name, rest) == size;
+}
+
+const char *policy_command_problem(const char *name)
+{
+    size_t size = strlen(name);
+
+    if (size == 0 || size > NAME_MAX)
+        return "a command's name has 1 to 255 bytes";
+    if (strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return "a jail's commands are names without '/', as in git";
+    for (size_t i = 0; i < size; i++)
+        if ((unsigned char)name[i] < ' ' || name[i] == 0x7f)
+            return "a command's name has no control characters";
+    return text_is_utf8(name, size) ? NULL : "a command's name is UTF-8 text";
 }

@@ -177,6 +177,10 @@ typedef struct PolicyLimits {
     unsigned commands;    /* commands that are being judged, run, or ended at once (100) */
 } PolicyLimits;
 
+#define POLICY_JAIL_COMMANDS_MAX 4096u
+#define POLICY_JAIL_COMMANDS_BYTES_MAX (64u * 1024) /* of all the names, with their ends */
+#define POLICY_JAIL_NAME_SIZE 64                    /* with the end */
+
 typedef struct PolicyJail {
     const char *name; /* [a-z0-9][a-z0-9._-]{0,62} */
     const char *const *commands;
@@ -190,6 +194,13 @@ typedef struct PolicyJail {
 /* The jails of the policy; one named "default" is always among them. */
 const PolicyJail *policy_jails(const Policy *policy, size_t *ret_n_jails);
 const PolicyJail *policy_jail(const Policy *policy, const char *name); /* or NULL */
+
+/* Settings of a jail of which nothing but the name is said; `name` is kept as it is. */
+PolicyJail policy_jail_defaults(const char *name);
+bool policy_is_jail_name(const char *name);
+/* Why this can be no command of a jail, in words that follow a colon; NULL: it can. A command is
+ * one component of a path, in UTF-8 without control characters. */
+const char *policy_command_problem(const char *name);
 
 /* How long a pending request outlives its shim. */
 uint64_t policy_approval_grace_ms(const Policy *policy);

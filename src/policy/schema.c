@@ -9,10 +9,6 @@
 #define DEFAULT_TIMEOUT_MS (UINT64_C(2) * 60 * 1000)
 #define DEFAULT_APPROVAL_TIMEOUT_MS (UINT64_C(10) * 60 * 1000)
 #define DEFAULT_APPROVAL_GRACE_MS (UINT64_C(15) * 60 * 1000)
-#define DEFAULT_PENDING 50
-#define DEFAULT_CONNECTIONS 200
-#define DEFAULT_COMMANDS 100
-#define DEFAULT_BYTES (UINT64_C(64) * 1024 * 1024)
 
 static void read_version(Loader *loader, struct fy_node *value, void *object)
 {
@@ -229,23 +225,27 @@ static void read_jail_command(Loader *loader, struct fy_node *item, void *object
 {
     StringList *list = object;
     const char *text = loader_string(loader, item, 255);
+    const char *problem = text ? policy_command_problem(text) : NULL;
 
-    if (!text)
-        return;
-    if (strchr(text, '/') || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
-        loader_error(loader, item, "a jail's commands are names without '/', as in git");
-    else
+    if (problem)
+        loader_error(loader, item, "%s", problem);
+    else if (text)
         list->items[list->n_items++] = text;
 }
 
 static void read_jail_commands(Loader *loader, struct fy_node *value, void *object)
 {
     PolicyJail *jail = object;
-    size_t count = loader_count(loader, value, POLICY_LIST_MAX);
+    size_t count = loader_count(loader, value, POLICY_JAIL_COMMANDS_MAX), bytes = 0;
     StringList list = {.items = ARENA_NEW(loader_arena(loader), const char *, count)};
 
     if (list.items)
         loader_each(loader, value, count, read_jail_command, &list);
+    for (size_t i = 0; i < list.n_items; i++)
+        bytes += strlen(list.items[i]) + 1;
+    if (bytes > POLICY_JAIL_COMMANDS_BYTES_MAX)
+        loader_error(loader, value, "the names of a jail's commands have at most %u bytes together",
+                     POLICY_JAIL_COMMANDS_BYTES_MAX);
     jail->commands = list.items;
     jail->n_commands = list.n_items;
 }
@@ -285,27 +285,6 @@ void schema_read_rule_wait(Loader *loader, struct fy_node *value, void *object)
     rule->has_wait = read_wait(loader, value, &rule->wait_ms);
 }
 
-static PolicyJail jail_of_defaults(const char *name)
-{
-    return (PolicyJail){
-        .name = name,
-        .wait_ms = UINT64_MAX,
-        .limits = {.pending = DEFAULT_PENDING,
-                   .connections = DEFAULT_CONNECTIONS,
-                   .bytes = DEFAULT_BYTES,
-                   .commands = DEFAULT_COMMANDS},
-    };
-}
-
-static bool is_jail_name(const char *name)
-{
-    size_t size = strlen(name);
-    static const char first[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-    static const char rest[] = "abcdefghijklmnopqrstuvwxyz0123456789._-";
-
-    return size >= 1 && size <= 63 && strspn(name, first) >= 1 && strspn(name, rest) == size;
-}
-
 static void read_jail(Loader *loader, struct fy_node *key, struct fy_node *value, Policy *policy)
 {
     static const Field fields[] = {{"allow_root", read_jail_allow_root},
@@ -317,7 +296,7 @@ static void read_jail(Loader *loader, struct fy_node *key, struct fy_node *value
 
     if (!name)
         return;
-    if (!is_jail_name(name)) {
+    if (!policy_is_jail_name(name)) {
         loader_error(loader, key,
                      "a jail's name has small letters, digits, '.', '_' and '-', "
                      "begins with a letter or digit and has at most 63 of them");
@@ -328,7 +307,7 @@ static void read_jail(Loader *loader, struct fy_node *key, struct fy_node *value
         return;
     }
     PolicyJail *jail = &policy->jails[policy->n_jails++];
-    *jail = jail_of_defaults(name);
+    *jail = policy_jail_defaults(name);
     struct fy_node *meant = value ? loader_follow(loader, value) : NULL;
     loader->place = key;
     if (meant && !fy_node_is_null(meant)) /* "name:" alone is a jail of defaults */
@@ -380,7 +359,7 @@ static void add_default_jail(Policy *policy)
     if (!policy->jails)
         policy->jails = ARENA_NEW(&policy->arena, PolicyJail, 1);
     if (policy->jails)
-        policy->jails[policy->n_jails++] = jail_of_defaults("default");
+        policy->jails[policy->n_jails++] = policy_jail_defaults("default");
 }
 
 void schema_read(Loader *loader, struct fy_node *root)
