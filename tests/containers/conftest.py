@@ -1,10 +1,13 @@
 """Fixtures of the container tests: engine.py says how to use them."""
 
 import os
+import sys
 
 import pytest
 
-import engine as engines
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import engine as engines  # noqa: E402  pylint: disable=wrong-import-position
 
 
 def pytest_collection_modifyitems(items):

@@ -65,6 +65,11 @@ def debootstrap(root, suite, variant):
 
 
 def chroot(root, *command):
+    """With the few devices that scripts of packages expect (the image's tar has none)."""
+    for name, major, minor in (("null", 1, 3), ("zero", 1, 5), ("urandom", 1, 9)):
+        with contextlib.suppress(FileExistsError):
+            os.mknod(os.path.join(root, "dev", name), 0o020666, os.makedev(major, minor))
+            os.chmod(os.path.join(root, "dev", name), 0o666)
     shutil.copyfile("/etc/resolv.conf", os.path.join(root, "etc/resolv.conf"))
     run("chroot", root, *command,
         env={"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"})
@@ -198,6 +203,8 @@ def node_ash(root):
     unpack("alpine:shaped", root)
     with unpacked("node:18-slim") as source:
         with_libraries(root, source, "/usr/local/bin/node")
+        shutil.copytree(os.path.join(source, "usr/share/nodejs"),
+                        os.path.join(root, "usr/share/nodejs"), symlinks=True)
 
 
 def distroless(root):

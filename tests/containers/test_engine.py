@@ -12,36 +12,29 @@ import engine as engines
 import harness
 import images
 
-SHELLS = {"debian:bookworm": "/bin/bash", "debian:trixie": "/bin/bash", "debian:bullseye": "/bin/bash",
-          "ubuntu:shaped": "/bin/bash", "alpine:shaped": "/bin/ash", "python:3.11-slim": "/bin/bash",
-          "node:18-slim": "/bin/bash", "node:18-ash": "/bin/ash"}
-TOOLS = {"python:3.11-slim": ["python", "-c", "print('it', 'runs')"],
-         "node:18-slim": ["node", "-e", "console.log('it runs')"],
-         "node:18-ash": ["node", "-e", "console.log('it runs')"],
-         "distroless:shaped": ["-c", "print('it', 'runs')"], "scratch:static": ["it runs"]}
+PRINT = "print('it', 'runs')"
+LOG = "console.log('it', 'runs')"
+# image: what to run as uid 1000 that says "it runs"
+WORDS = {"debian:bookworm": ["bash", "-c", "echo it runs"], "debian:trixie": ["bash", "-c", "echo it runs"],
+         "debian:bullseye": ["bash", "-c", "echo it runs"], "ubuntu:shaped": ["bash", "-c", "echo it runs"],
+         "alpine:shaped": ["ash", "-c", "echo it runs"],
+         "python:3.11-slim": ["bash", "-c", f'python -c "{PRINT}" && pip --version'],
+         "node:18-slim": ["bash", "-c", f'node -e "{LOG}" && npm --version'],
+         "node:18-ash": ["ash", "-c", f'node -e "{LOG}"'],
+         "distroless:shaped": ["-c", PRINT], "scratch:static": ["it runs"]}
 
 
-@pytest.mark.parametrize("image", SHELLS)
-def test_a_base_image_has_a_shell(engine, image):
-    result = engine.run(image, SHELLS[image], "-c", "echo $((6 * 7)) && id -u", options=["--user", "1000"])
-    assert result.stdout == "42\n1000\n", result
-
-
-@pytest.mark.parametrize("image", TOOLS)
-def test_a_base_image_has_its_tool(engine, image):
-    result = engine.run(image, *TOOLS[image])
-    assert "it runs" in result.stdout, result
+@pytest.mark.parametrize("image", images.RECIPES)
+def test_a_base_image_runs(engine, image):
+    result = engine.run(image, *WORDS[image], options=["--user", "1000"])
+    assert result.code == 0 and "it runs" in result.stdout, result
 
 
 @pytest.mark.parametrize("image", ["distroless:shaped", "scratch:static"])
 def test_an_image_without_a_shell_has_none(engine, image):
-    for shell in ("/bin/sh", "/bin/bash", "/bin/busybox"):
+    for shell in ("/bin/sh", "/bin/busybox"):
         result = engine.run(image, options=["--entrypoint", shell])
         assert result.code == 127, result
-
-
-def test_every_image_is_tried():
-    assert set(SHELLS) | set(TOOLS) == set(images.RECIPES)
 
 
 def test_apt_works_in_a_build(engine):
