@@ -234,7 +234,8 @@ static int say_go(Cell *cell)
 
 int cell_assign_take(Cell *cell, const Identity *caller, int *fds, size_t n_fds)
 {
-    RunnerAssignment assignment = {.type = RUNNER_ASSIGN, .caller = *caller};
+    RunnerAssignment assignment = {
+        .type = RUNNER_ASSIGN, .may_relay = cell->block->may_relay, .caller = *caller};
 
     int result = assign(cell, &assignment, fds, n_fds);
     if (result < 0)
@@ -288,6 +289,14 @@ int cell_send(Cell *cell, uint8_t type, const void *payload, size_t size)
                                      : fd_send(cell->control_fd, message.bytes, message.size, NULL,
                                                0, MSG_DONTWAIT);
     buffer_done(&message);
+    return sent < 0 ? (int)sent : 0;
+}
+
+int cell_send_fd(Cell *cell, uint8_t type, int fd)
+{
+    if (cell->has_parted)
+        return -EPIPE;
+    ssize_t sent = fd_send(cell->control_fd, &type, sizeof type, &fd, 1, MSG_DONTWAIT);
     return sent < 0 ? (int)sent : 0;
 }
 

@@ -87,6 +87,7 @@ struct CellBlock {
     unsigned n_cells, cells_max;
     Cell *spare;
     bool closing;
+    bool may_relay; /* a command may run where its caller's program is not needed (relay.h) */
 };
 
 extern const CellKind cell_kind_cgroup, cell_kind_supervised;
@@ -116,6 +117,8 @@ int cell_assign_take(Cell *cell, const Identity *caller, int *fds, size_t n_fds)
 int cell_dispose_take(CellBlock *block, CellShare *share, int *fds, size_t n_fds);
 /* 0 or -errno. */
 int cell_send(Cell *cell, uint8_t type, const void *payload, size_t size);
+/* With a descriptor, which stays the caller's. */
+int cell_send_fd(Cell *cell, uint8_t type, int fd);
 pid_t cell_pid(Cell *cell);
 /* To the command alone or its process group. */
 void cell_signal(Cell *cell, int signal_number, bool group);

@@ -5,6 +5,7 @@
  *   doors.c      the doors' links and their jails; getting rid of what they passed
  *   open.c       EXEC_OPEN and VET_PEER: who is there, and may it
  *   requests.c   the table of requests and their life after that
+ *   ghost.c      those whose command runs in an ephemeral container
  *   cell*.c      where a request's processes live
  */
 #pragma once
@@ -15,6 +16,7 @@
 #include "base/process.h"
 #include "exec/cell.h"
 #include "exec/identity.h"
+#include "jail/settings.h"
 #include "wire/link.h"
 #include "wire/message.h"
 
@@ -61,14 +63,20 @@ typedef struct Request {
     uid_t caller_uid;
     struct event timer;
     bool in_grace;                 /* TERM has been sent, KILL follows */
+    bool is_frozen;                /* by the kill switch */
     uint8_t exit_kind, exit_value; /* of the command; SIGKILL until known */
     unsigned left;
+    bool relays;           /* it runs elsewhere; its runner is a relay (ghost.h) */
+    PidRef ghost;          /* the first process there, if it can be seen */
+    uint8_t ghost_waiting; /* a signal that came before it was seen */
+    uint8_t ghost_signal;  /* what it was ended for, and has died of; 0: nothing yet */
     struct Request *next;
 } Request;
 
 /* Outlives its doors as long as anything of it is alive. */
 struct Jail {
     char *name; /* owned */
+    JailSettings settings;
     CellShare share;
     unsigned n_doors;
     Jail *next;
@@ -90,6 +98,7 @@ struct Executor {
     const ExecutorOptions *options;
     struct event_base *loop;
     Link *control, *warden, *api;
+    Link *engine; /* NULL: nothing can run in ghost */
     CellShare api_share; /* of what vetting the api's clients takes */
     bool is_api_held;
     Jail *jails;
@@ -107,8 +116,8 @@ struct Executor {
 extern const CellHandlers request_handlers;
 
 /* doors.c */
-/* MESSAGE_JAIL: a new jail, or another limit. 0 or -errno. */
-int jail_take_limits(Executor *executor, const LinkFrame *frame);
+/* MESSAGE_JAIL: a new jail, or other settings. 0 or -errno. */
+int jail_take_settings(Executor *executor, const LinkFrame *frame);
 /* Takes `fd`. -EPROTO: nothing has been said about the jail. */
 int door_add_take(Executor *executor, uint32_t id, const char *jail, const char *socket, int fd);
 /* Closes descriptors that may block whoever closes them, in a process that may be blocked; now, or
@@ -133,6 +142,8 @@ Request *request_find(const Executor *executor, uint64_t key);
 /* Starts a request on its way; `fds` are taken and disposed of whatever happens. */
 void request_open_take(Door *door, uint64_t key, const Identity *caller, int *fds, size_t n_fds);
 void request_refuse(Executor *executor, uint64_t key, ExecFailure failure, const char *why);
+/* The request's command runs elsewhere, and its runner gets the stream to carry. Takes `fd`. */
+void request_relay_take(Executor *executor, uint64_t key, int fd);
 /* One of the warden's orders. False when it is not one, or not now: fatal to the sender. */
 bool request_obey(Executor *executor, const LinkFrame *frame);
 /* The door is gone: its prepared requests go too. */

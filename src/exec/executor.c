@@ -34,6 +34,7 @@
 #include "base/disposition.h"
 #include "base/log.h"
 #include "exec/executor-private.h"
+#include "exec/ghost.h"
 
 /* An order to run carries one bit per environment entry. */
 static const LinkLimits control_limits = {
@@ -138,6 +139,8 @@ static int add_link(Executor *executor, LinkFrame *frame)
         lose_api(executor); /* a restarted api */
         return link_new_take(&executor->api, executor->loop, fd, &api_limits, &api_handlers,
                              executor);
+    case LINK_ROLE_ENGINE:
+        return ghost_link_take(executor, fd);
     default:
         break;
     }
@@ -288,6 +291,7 @@ static void finish(Executor *executor)
         requests_free(executor);
     executor->block = cell_block_free(executor->block);
     doors_free(executor);
+    executor->engine = link_free(executor->engine);
     executor->warden = link_free(executor->warden);
     executor->control = link_free(executor->control);
     if (executor->loop)

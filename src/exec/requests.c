@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "exec/ancestry.h"
 #include "exec/executor-private.h"
+#include "exec/ghost.h"
 #include "exec/refusal.h"
 
 /* What a command leaves behind gets this long between TERM and KILL. */
@@ -59,6 +60,8 @@ static void forget(Request *request)
     (void)event_del(&request->timer);
     if (request->cell)
         cell_abandon(request->cell);
+    ghost_kill(request);
+    pidref_done(&request->ghost);
     free(request->caller);
     free(request);
 }
@@ -98,6 +101,7 @@ static void set_timer(Request *request, uint64_t milliseconds)
 static void kill_now(Request *request)
 {
     request->in_grace = false;
+    ghost_kill(request);
     cell_kill(request->cell);
     set_timer(request, KILL_AGAIN_MS);
 }
@@ -115,8 +119,14 @@ static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *userdat
 
 static void terminate(Request *request, uint64_t grace_ms)
 {
-    cell_signal_all(request->cell, SIGTERM);
-    cell_signal_all(request->cell, SIGCONT);
+    if (request->relays) { /* the relay ends with what it carries */
+        ghost_signal(request, SIGTERM, true);
+        ghost_signal(request, SIGCONT, true);
+    } else {
+        cell_signal_all(request->cell, SIGTERM);
+        if (!request->is_frozen) /* it dies frozen */
+            cell_signal_all(request->cell, SIGCONT);
+    }
     request->in_grace = true;
     set_timer(request, grace_ms);
 }
@@ -173,6 +183,7 @@ static Request *new_request(Door *door, uint64_t key, const Identity *caller)
                          .caller = copy,
                          .jail = door->jail,
                          .door = door,
+                         .ghost = PIDREF_EMPTY,
                          .exit_kind = 1,
                          .exit_value = SIGKILL};
     door->n_prepared++;
@@ -328,6 +339,10 @@ static void on_exited(Cell *cell UNUSED, uint8_t kind, uint8_t value, unsigned l
     Buffer payload = BUFFER_EMPTY(64);
     bool was_ending = request->state == REQUEST_ENDING;
 
+    if (request->ghost_signal && kind == 0 && value == 0) {
+        kind = 1;
+        value = request->ghost_signal;
+    }
     request->exit_kind = kind;
     request->exit_value = value;
     request->left = left;
@@ -417,7 +432,11 @@ static bool obey_signal(Request *request, const LinkFrame *frame)
 
     if (!reader_done(&reader))
         return false;
-    if (request->state == REQUEST_RUNNING && may_be_sent(signal_number))
+    if (request->state != REQUEST_RUNNING || !may_be_sent(signal_number))
+        return true;
+    if (request->relays)
+        ghost_signal(request, signal_number, group);
+    else
         cell_signal(request->cell, signal_number, group);
     return true;
 }
@@ -459,6 +478,20 @@ bool request_obey(Executor *executor, const LinkFrame *frame)
         return !request || orders[i].obey(request, frame);
     }
     return false;
+}
+
+void request_relay_take(Executor *executor, uint64_t key, int fd)
+{
+    _cleanup_fd_ int stream = fd;
+    Request *request = request_find(executor, key);
+
+    if (!request || request->state != REQUEST_PREPARED)
+        return; /* it has ended meanwhile, and the warden tells the engine process */
+    request->state = REQUEST_STARTING;
+    request->relays = true;
+    leave_door(request);
+    if (cell_send_fd(request->cell, RUNNER_RELAY, stream) < 0)
+        fail(request, EXEC_FAILURE_BROKEN, "the runner cannot be reached");
 }
 
 void requests_drop_of(Door *door)

@@ -24,6 +24,7 @@
 #include "exec/environment.h"
 #include "exec/program.h"
 #include "exec/receive.h"
+#include "exec/relay.h"
 #include "exec/resolve.h"
 
 typedef struct Runner {
@@ -33,6 +34,9 @@ typedef struct Runner {
     int door_fd;
     Received received; /* the request and the caller's descriptors */
     Program program;
+    int missing; /* ExecFailure: there is no such program, and `refusal` says why; 0 */
+    char cwd[PATH_MAX];
+    struct stat directory; /* of it */
     Environment environment;
     Refusal refusal;
     char order[RUNNER_MESSAGE_MAX];
@@ -160,15 +164,18 @@ static void report_prepared(Runner *runner, const char *cwd, const struct stat *
 {
     const Program *program = &runner->program;
     Buffer message = BUFFER_EMPTY(RUNNER_ANSWER_MAX);
-    uint32_t flags = program_flags(program);
+    const bool missing = runner->missing != 0;
+    uint32_t flags = missing ? PREPARED_NO_PROGRAM : program_flags(program);
 
+    if (runner->missing == EXEC_FAILURE_NOT_RUNNABLE)
+        flags |= PREPARED_NOT_RUNNABLE;
     if (is_stdin_mutable(runner->received.stdio[STDIN_FILENO], (flags & PREPARED_READS_STDIN) != 0))
         flags |= PREPARED_STDIN_MUTABLE;
     buffer_put_u8(&message, RUNNER_PREPARED);
     buffer_put_u32(&message, flags);
-    buffer_put_string(&message, program->exe.path);
-    buffer_put_string(&message, program->script.interpreter.path);
-    buffer_put_string(&message, program->operand_file.path);
+    buffer_put_string(&message, missing ? "" : program->exe.path);
+    buffer_put_string(&message, missing ? "" : program->script.interpreter.path);
+    buffer_put_string(&message, missing ? runner->refusal.text : program->operand_file.path);
     buffer_put_string(&message, cwd);
     buffer_put_u64(&message, directory->st_dev);
     buffer_put_u64(&message, directory->st_ino);
@@ -182,17 +189,15 @@ static void report_prepared(Runner *runner, const char *cwd, const struct stat *
 
 static void prepare(Runner *runner)
 {
-    char cwd[PATH_MAX];
-    struct stat directory;
-
     int result = receive_request(runner->door_fd, &runner->received, &runner->refusal);
     if (result != 0)
         fail(runner, result);
-    enter_directory(runner, cwd, &directory);
+    enter_directory(runner, runner->cwd, &runner->directory);
     result = program_find(&runner->program, &runner->received.request, &runner->refusal);
-    if (result != 0)
+    if (result != 0 && (!runner->assignment.may_relay || result == EXEC_FAILURE_BROKEN))
         fail(runner, result);
-    report_prepared(runner, cwd, &directory);
+    runner->missing = result;
+    report_prepared(runner, runner->cwd, &runner->directory);
     /* While the warden judges. */
     if (environment_prepare(&runner->environment, &runner->received.request) < 0)
         fail(runner, refuse(&runner->refusal, EXEC_FAILURE_BROKEN, "out of memory"));
@@ -205,7 +210,9 @@ static _Noreturn void hash(Runner *runner)
     Buffer message = BUFFER_EMPTY(RUNNER_ANSWER_MAX);
     char nothing;
 
-    int result = program_hash(&runner->program, &examined.hashed, &runner->refusal);
+    int result = runner->missing
+                     ? 0
+                     : program_hash(&runner->program, &examined.hashed, &runner->refusal);
     if (result != 0)
         fail(runner, result);
     if (syscall(SYS_getcwd, cwd, sizeof cwd) > 0)
@@ -266,18 +273,33 @@ static _Noreturn void run(Runner *runner, const RunOrder *order)
                 error == ENOENT ? "its ELF interpreter (loader) is missing" : strerror(error)));
 }
 
+/* What runs elsewhere finds its directory by path: that it leads there is checked here. */
+static _Noreturn void relay(Runner *runner, int stream_fd)
+{
+    struct stat now;
+
+    if (stat(runner->cwd, &now) < 0 || now.st_dev != runner->directory.st_dev ||
+        now.st_ino != runner->directory.st_ino)
+        fail(runner, refuse(&runner->refusal, EXEC_FAILURE_DRIFT,
+                            "the working directory's path leads to another directory by now"));
+    (void)close(runner->control_fd);
+    relay_run(stream_fd, runner->received.stdio);
+}
+
 static _Noreturn void obey(Runner *runner)
 {
     FdReceived received;
     RunOrder order;
 
     size_t size = next_message(runner, runner->order, sizeof runner->order, &received);
+    if (runner->order[0] == RUNNER_RELAY && size == 1 && received.n_fds == 1)
+        relay(runner, received.fds[0]);
     fd_received_done(&received);
     switch (runner->order[0]) {
     case RUNNER_HASH:
         hash(runner);
     case RUNNER_RUN:
-        if (run_order_decode(runner->order + 1, size - 1, &order) == 0)
+        if (!runner->missing && run_order_decode(runner->order + 1, size - 1, &order) == 0)
             run(runner, &order);
         break;
     default:

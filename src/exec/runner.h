@@ -10,7 +10,8 @@
  *   (the runner drops everything that the caller does not have; only now it reads a hostile byte)
  *   door     → runner   the shim's request and the caller's descriptors
  *   runner   → executor PREPARED, or FAILED
- *   executor → runner   HASH → HASHED, or RUN → the socket closes on exec, or FAILED
+ *   executor → runner   HASH → HASHED, or RUN → the socket closes on exec, or FAILED; or
+ *                       RELAY → the socket closes when it carries (relay.h), or FAILED
  *
  * A descriptor that came from a prisoner can block whoever closes it last (SO_LINGER), or carry
  * others in its queue that do. So the runner keeps both until it ends or execs, and loses its
@@ -32,6 +33,7 @@ enum {
     RUNNER_GO,
     RUNNER_HASH,
     RUNNER_RUN,           /* RunOrder */
+    RUNNER_RELAY,         /* 1 descriptor, a stream: be the command's relay (relay.h) */
     RUNNER_PREPARED = 64, /* u32 flags, strings exe, interpreter, operand, cwd, u64 device, inode */
     RUNNER_HASHED,        /* Examined, without the root process */
     RUNNER_FAILED,        /* u8 ExecFailure, string */
@@ -46,6 +48,7 @@ typedef struct RunnerAssignment {
     uint8_t type; /* RUNNER_ASSIGN */
     bool dispose; /* only hold the descriptors until GO, then end: an end never lingers */
     bool privileged;
+    bool may_relay; /* a program that is not there is for the warden to judge */
     Identity caller;
 } RunnerAssignment;
 

@@ -26,6 +26,7 @@ typedef enum LinkRole {
     LINK_ROLE_WARDEN,
     LINK_ROLE_EXECUTOR,
     LINK_ROLE_API,
+    LINK_ROLE_ENGINE, /* the process that speaks with the container engine */
 } LinkRole;
 
 /* Control: parent ↔ child. Payloads are written and read with buffer.h in the order given. */
@@ -202,6 +203,9 @@ enum {
     PREPARED_STDIN_MUTABLE = 1u << 4,        /* stdin is neither closed, /dev/null nor a terminal */
     PREPARED_READS_STDIN = 1u << 5,          /* the program takes its instructions from stdin: an
                                                 interpreter without operand (sh, psql …) */
+    PREPARED_NO_PROGRAM = 1u << 9,           /* the caller has no such program: only `ghost` can run
+                                                it. `operand` says why */
+    PREPARED_NOT_RUNNABLE = 1u << 10,        /* then: there is one, but it cannot be executed */
     PREPARED_INTERPRETER_WRITABLE = 1u << 8, /* the caller could change what a script's #! names */
     PREPARED_POWERFUL = 1u << 7,             /* the caller is root, or has CAP_SYS_ADMIN or
                                                 CAP_SYS_PTRACE: it could change the warden itself */
