@@ -13,11 +13,10 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from fakewarden import CONTENT_POLICY
 from harness import ACK_DENIED, PATIENCE, Raw, allow, ask, finish, in_child, wait_for
 
 PASSWORD = "correct horse battery"
-CONTENT_POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-                  "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 
 
 class UnixConnection(http.client.HTTPConnection):
