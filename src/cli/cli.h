@@ -72,6 +72,7 @@ typedef struct CliSyntax {
     const CliOption *options; /* NULL-terminated by name, or NULL */
     bool stop_at_operand;     /* options after the first operand belong to it */
     int least, most;          /* operands; most < 0: any number */
+    const char *wants;        /* what is asked for where there are fewer: "which token?" */
 } CliSyntax;
 
 /* Parses argv[1..]. 0: *ret_operands are argc - *ret_first operands from argv[*ret_first];
@@ -95,7 +96,7 @@ typedef struct CliVerb {
 
 /* The verb of that name; NULL: there is none. Tables end with an empty entry. */
 const CliVerb *cli_find_verb(const CliVerb *verbs, const char *name);
-/* The verb's name that `name` was probably meant to be, or NULL. */
+/* The name in the table that `name` was probably meant to be, or NULL. */
 const char *cli_suggest(const CliVerb *verbs, const char *name);
 /* For a verb with verbs of its own: runs the one that argv[1] names, after --help and --json.
  * `syntax` stops at its first operand. */

@@ -112,7 +112,10 @@ static int list_grants(Cli *cli, int argc, char **argv)
 
 static int end_grant(Cli *cli, int argc, char **argv)
 {
-    static const CliSyntax syntax = {.usage = usage_revoke, .least = 1, .most = 1};
+    static const CliSyntax syntax = {.usage = usage_revoke,
+                                     .least = 1,
+                                     .most = 1,
+                                     .wants = "revoke which grant? `grants` lists them"};
     _cleanup_(client_answer_done)
     ClientAnswer answer = {0};
     Buffer out = BUFFER_EMPTY(4096);

@@ -83,10 +83,26 @@ static int mistake(const char *what, const char *which)
     return CLI_USAGE;
 }
 
+/* help [VERB]: whoever does not know the options does not know --help. */
+static int help(Cli *cli, const char *name)
+{
+    static char option[] = "--help";
+
+    if (!name) {
+        (void)fputs(usage, stdout);
+        return CLI_DONE;
+    }
+    const CliVerb *verb = cli_find_verb(verbs, name);
+    char *line[] = {(char *)(verb ? verb->name : name), option, NULL};
+    return verb ? verb->run(cli, 2, line) : mistake("unknown verb", name);
+}
+
 static int run(Cli *cli, int argc, char **argv)
 {
     if (argc == 0)
         return mistake("say what to do", NULL);
+    if (strcmp(argv[0], "help") == 0)
+        return help(cli, argv[1]);
     const CliVerb *verb = cli_find_verb(verbs, argv[0]);
     return verb ? verb->run(cli, argc, argv) : mistake("unknown verb", argv[0]);
 }

@@ -108,12 +108,23 @@ static void list_options(const CliSyntax *syntax, struct option *ret)
 static int check_operands(const CliSyntax *syntax, int n_operands, char **operands)
 {
     if (n_operands < syntax->least)
-        (void)cli_usage_error(syntax, "something is missing");
+        (void)cli_usage_error(syntax, "%s", syntax->wants ? syntax->wants : "something is missing");
     else if (syntax->most >= 0 && n_operands > syntax->most)
         (void)cli_usage_error(syntax, "not expected here: %s", operands[syntax->most]);
     else
         return 0;
     return -EINVAL;
+}
+
+static void refuse_option(const CliSyntax *syntax, const struct option *table, const char *given)
+{
+    CliVerb names[OPTIONS_MAX + 1] = {{0}};
+
+    for (size_t i = 0; table[i].name; i++)
+        names[i].name = table[i].name;
+    const char *meant = strncmp(given, "--", 2) == 0 ? cli_suggest(names, given + 2) : NULL;
+    (void)cli_usage_error(syntax, "unknown option: %s%s%s%s", given,
+                          meant ? "; did you mean --" : "", meant ? meant : "", meant ? "?" : "");
 }
 
 int cli_parse(Cli *cli, const CliSyntax *syntax, int argc, char **argv, int *ret_first)
@@ -138,9 +149,11 @@ int cli_parse(Cli *cli, const CliSyntax *syntax, int argc, char **argv, int *ret
                 cli_error("out of memory");
                 return -EINVAL;
             }
+        } else if (found == ':') {
+            (void)cli_usage_error(syntax, "%s wants a value", argv[optind - 1]);
+            return -EINVAL;
         } else {
-            (void)cli_usage_error(syntax, found == ':' ? "%s wants a value" : "unknown option: %s",
-                                  argv[optind - 1]);
+            refuse_option(syntax, table, argv[optind - 1]);
             return -EINVAL;
         }
     }

@@ -11,7 +11,7 @@
 #include "cli/client.h"
 #include "cli/show.h"
 
-static bool is_role(const char *role)
+bool people_is_role(const char *role)
 {
     return strcmp(role, "viewer") == 0 || strcmp(role, "approver") == 0 ||
            strcmp(role, "admin") == 0;
@@ -19,7 +19,8 @@ static bool is_role(const char *role)
 
 json_t *people_body(const char *name, const char *role, const CliList *jails)
 {
-    json_t *body = is_role(role) ? json_pack("{s:s, s:s}", "name", name, "role", role) : NULL;
+    json_t *body =
+        people_is_role(role) ? json_pack("{s:s, s:s}", "name", name, "role", role) : NULL;
 
     if (!body || jails->n_items == 0)
         return body;

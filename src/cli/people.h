@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 
+bool people_is_role(const char *role);
 /* The body that creates one: {"name", "role", "jails"?}. NULL: the role is none, or a text is not
  * UTF-8. */
 json_t *people_body(const char *name, const char *role, const CliList *jails);

@@ -130,7 +130,8 @@ static int init_main(Cli *cli, int argc, char **argv)
 
 static int check_main(Cli *cli, int argc, char **argv)
 {
-    static const CliSyntax syntax = {.usage = usage_check, .least = 1, .most = 1};
+    static const CliSyntax syntax = {
+        .usage = usage_check, .least = 1, .most = 1, .wants = "check which file?"};
     _cleanup_(policy_problems_done)
     PolicyProblems problems = {0};
     _cleanup_(policy_freep)
@@ -192,23 +193,8 @@ static int reload_main(Cli *cli, int argc, char **argv)
 int policy_main(Cli *cli, int argc, char **argv)
 {
     static const CliSyntax syntax = {.usage = usage, .stop_at_operand = true, .most = -1};
-    static const struct {
-        const char *name;
-        int (*run)(Cli *cli, int argc, char **argv);
-    } verbs[] = {
+    static const CliVerb verbs[] = {
         {"init", init_main},           {"check", check_main},   {"explain", policy_explain_main},
-        {"test", policy_explain_main}, {"reload", reload_main},
-    };
-    int first;
-
-    int result = cli_parse(cli, &syntax, argc, argv, &first);
-    if (result != 0)
-        return cli_parse_exit(result);
-    if (first == argc)
-        return cli_usage_error(&syntax, "say what to do with the policy");
-    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
-        if (strcmp(verbs[i].name, argv[first]) == 0)
-            return verbs[i].run(cli, argc - first, argv + first);
-    }
-    return cli_usage_error(&syntax, "unknown verb: policy %s", argv[first]);
+        {"test", policy_explain_main}, {"reload", reload_main}, {0}};
+    return cli_run_verb(cli, &syntax, verbs, argc, argv);
 }

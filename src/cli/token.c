@@ -37,7 +37,11 @@ static int create(Cli *cli, int argc, char **argv)
                                  {.name = "expires", .value = &expires},
                                  {.name = "via", .value = &via},
                                  {0}};
-    const CliSyntax syntax = {.usage = usage, .options = options, .least = 1, .most = 1};
+    const CliSyntax syntax = {.usage = usage,
+                              .options = options,
+                              .least = 1,
+                              .most = 1,
+                              .wants = "what is the token to be called?"};
     _cleanup_(client_answer_done)
     ClientAnswer answer = {0};
     uint64_t expires_ms = 0;
@@ -89,7 +93,10 @@ static int list_tokens(Cli *cli, int argc, char **argv)
 
 static int end_token(Cli *cli, int argc, char **argv)
 {
-    static const CliSyntax syntax = {.usage = usage, .least = 1, .most = 1};
+    static const CliSyntax syntax = {.usage = usage,
+                                     .least = 1,
+                                     .most = 1,
+                                     .wants = "revoke which token? `token list` has their ids"};
     int first, result = cli_parse(cli, &syntax, argc, argv, &first);
     if (result != 0)
         return cli_parse_exit(result);

@@ -69,12 +69,21 @@ static int add(Cli *cli, int argc, char **argv)
     CliList jails = {0};
     const CliOption options[] = {
         {.name = "role", .value = &role}, {.name = "jail", .list = &jails}, {0}};
-    const CliSyntax syntax = {.usage = usage, .options = options, .least = 1, .most = 1};
+    const CliSyntax syntax = {.usage = usage,
+                              .options = options,
+                              .least = 1,
+                              .most = 1,
+                              .wants = "what is the user to be called?"};
     int first, result = cli_parse(cli, &syntax, argc, argv, &first);
 
     if (result != 0) {
         cli_list_done(&jails);
         return cli_parse_exit(result);
+    }
+    if (people_is_role(argv[first])) { /* said before the password is asked for */
+        cli_list_done(&jails);
+        return cli_usage_error(&syntax, "%s is a role and cannot be a name: --role %s", argv[first],
+                               argv[first]);
     }
     json_t *body = cli_is_name(argv[first]) ? people_body(argv[first], role, &jails) : NULL;
     cli_list_done(&jails);
@@ -91,7 +100,8 @@ static int add(Cli *cli, int argc, char **argv)
 
 static int change_password(Cli *cli, int argc, char **argv)
 {
-    static const CliSyntax syntax = {.usage = usage, .least = 1, .most = 1};
+    static const CliSyntax syntax = {
+        .usage = usage, .least = 1, .most = 1, .wants = "whose password?"};
     char path[128];
     int first, result = cli_parse(cli, &syntax, argc, argv, &first);
 
@@ -120,7 +130,8 @@ static int list_users(Cli *cli, int argc, char **argv)
 
 static int delete_user(Cli *cli, int argc, char **argv)
 {
-    static const CliSyntax syntax = {.usage = usage, .least = 1, .most = 1};
+    static const CliSyntax syntax = {
+        .usage = usage, .least = 1, .most = 1, .wants = "delete whom? `user list` has their names"};
     int first, result = cli_parse(cli, &syntax, argc, argv, &first);
     if (result != 0)
         return cli_parse_exit(result);
