@@ -119,6 +119,18 @@ static void hash(Caller *caller, const char *password, HasherDone done)
         caller_wait_for_hasher(caller);
 }
 
+/* In a policy's approvers the word would mean everybody of that role. */
+static bool is_no_role(Caller *caller, const char *name)
+{
+    if (role_of_name(name) == 0)
+        return true;
+    caller_fail(caller, 400, "bad_name",
+                "\"%s\" is a role: a policy's approvers could never name this user; choose another "
+                "name",
+                name);
+    return false;
+}
+
 void handle_user_create(Caller *caller)
 {
     static const char *const members[] = {"name", "password", "role", "jails", NULL};
@@ -128,7 +140,8 @@ void handle_user_create(Caller *caller)
 
     if (!handler_store_usable(caller) || !handler_only_members(caller, members))
         return;
-    if (!handler_name_is_well_formed(caller, name) || !handler_read_standing(caller, &role, &jails))
+    if (!handler_name_is_well_formed(caller, name) || !is_no_role(caller, name) ||
+        !handler_read_standing(caller, &role, &jails))
         return;
     const char *password = read_password(caller);
     if (!password || !handler_name_is_free(caller, name))

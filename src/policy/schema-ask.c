@@ -219,11 +219,12 @@ static bool is_uid(const char *text)
 
 static bool is_user(const char *text)
 {
-    static const char first[] = "abcdefghijklmnopqrstuvwxyz";
-    static const char rest[] = "abcdefghijklmnopqrstuvwxyz0123456789._-";
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    static const char all[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-@";
     size_t size = strlen(text);
 
-    return size >= 1 && size <= 63 && strspn(text, first) >= 1 && strspn(text, rest) == size;
+    return size >= 1 && size <= 64 && strspn(text, all) == size && text[0] != '-' &&
+           text[0] != '.' && strpbrk(text, letters);
 }
 
 typedef struct Names {
@@ -252,8 +253,8 @@ static void read_approver(Loader *loader, struct fy_node *item, void *object)
         loader_error(loader, item, "an operator of this machine is written uid:0");
     else if (!is_role(text) && !is_uid(text) && !is_user(text))
         loader_error(loader, item,
-                     "this must be approver, admin, the name of a user (small letters, digits, "
-                     "'.', '_', '-') or uid:N");
+                     "this must be approver, admin, the name of a user (letters, digits, '.', '_', "
+                     "'-', '@') or uid:N");
     else if (names_have(names, text))
         loader_error(loader, item, "this stands twice in the list; keep one");
     else

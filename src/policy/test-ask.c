@@ -111,8 +111,9 @@ static void mistakes_have_their_places(void **state)
     assert_problem(RULE("approvals: 3, approvers: [a, b]"), 2, AT + 11, "names 2 who");
     assert_problem(RULE("approvers: []"), 2, AT, "nobody could decide");
     assert_problem(RULE("approvers: viewer"), 2, AT + 11, "may never decide");
-    assert_problem(RULE("approvers: [admin, Bob]"), 2, AT + 19, "name of a user");
+    assert_problem(RULE("approvers: [admin, -bob]"), 2, AT + 19, "name of a user");
     assert_problem(RULE("approvers: ['root (uid 0)']"), 2, AT + 13, "name of a user");
+    assert_problem(RULE("approvers: '...'"), 2, AT + 12, "name of a user");
     assert_problem(RULE("approvers: uid:root"), 2, AT + 11, "uid:0");
     assert_problem(RULE("approvers: uid:00"), 2, AT + 11, "uid:0");
     assert_problem(RULE("approvers: uid:4294967295"), 2, AT + 11, "uid:0");
