@@ -21,5 +21,6 @@ typedef struct ProcessContext {
     const char *policy_path;
     const char *audit_path;
     const char *api_socket;
+    const char *api_url; /* of the api's TCP listener; empty: none */
     bool dry_run; /* judge and record, refuse to run */
 } ProcessContext;

@@ -1,5 +1,5 @@
 /*
- * doctor's look at the api: who we are to it, who else may use it, and its TCP port.
+ * doctor's look at the api: who we are to it, who else may use it, and where the dashboard is.
  */
 #include <stdio.h>
 #include <string.h>
@@ -8,8 +8,6 @@
 #include "cli/client.h"
 #include "cli/doctor.h"
 #include "cli/show.h"
-
-#define DEFAULT_PORT "http://127.0.0.1:8080"
 
 /* A 2xx answer to GET. */
 static bool get(const Cli *cli, const char *path, ClientAnswer *ret)
@@ -73,26 +71,33 @@ static void check_users(Doctor *doctor)
         doctor_say(doctor, DOCTOR_OK, "users", "%zu may log in to the dashboard", count);
 }
 
-/* The warden does not say where it listens; the default is worth a try. */
-static void check_port(Doctor *doctor)
+/* `url` is what the warden says of itself; NULL: it listens nowhere. */
+static void check_port(Doctor *doctor, const char *url)
 {
     _cleanup_(client_answer_done)
     ClientAnswer answer = {0};
-    const Cli port = {.api = DEFAULT_PORT};
+    _cleanup_free_ char *words = NULL;
+    const Cli port = {.api = url};
 
-    if (get(&port, "/readyz", &answer) && json_is_true(json_object_get(answer.json, "ok")))
-        doctor_say(doctor, DOCTOR_OK, "port", "a warden answers at " DEFAULT_PORT);
-    else
+    if (!url)
         doctor_say(doctor, DOCTOR_NOTE, "port",
-                   "no warden answers at " DEFAULT_PORT ", where the dashboard is by default "
-                   "(clawrden-warden --api)");
+                   "the warden was started with --api none: there is no dashboard");
+    else if (client_try(&port, "GET", "/readyz", NULL, &answer, &words) != CLI_DONE)
+        /* A certificate may be good for browsers that come by another name. */
+        doctor_say(doctor, strncmp(url, "https:", 6) == 0 ? DOCTOR_NOTE : DOCTOR_WARNING, "port",
+                   "the dashboard should be at %s: %s", url, words ? words : "out of memory");
+    else if (client_succeeded(&answer) && json_is_true(json_object_get(answer.json, "ok")))
+        doctor_say(doctor, DOCTOR_OK, "port", "the dashboard is at %s", url);
+    else
+        doctor_say(doctor, DOCTOR_WARNING, "port",
+                   "the dashboard should be at %s, which answers %ld", url, answer.status);
 }
 
-void doctor_check_api(Doctor *doctor)
+void doctor_check_api(Doctor *doctor, const json_t *status)
 {
     check_session(doctor);
     check_tokens(doctor);
     check_users(doctor);
     if (client_socket_path(doctor->cli->api))
-        check_port(doctor);
+        check_port(doctor, json_string_value(json_object_get(status, "api")));
 }

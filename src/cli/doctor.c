@@ -195,7 +195,7 @@ static void check_warden(Doctor *doctor)
     const char *error = json_string_value(json_object_get(answer.json, "error"));
     if (answer.status == 200 && json_is_object(answer.json)) {
         say_status(doctor, answer.json);
-        doctor_check_api(doctor);
+        doctor_check_api(doctor, answer.json);
     } else {
         doctor_say(doctor, DOCTOR_FAILED, "warden", "%s answers %ld: %s", doctor->cli->api,
                    answer.status, error ? error : "no reason given");

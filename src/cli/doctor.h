@@ -27,4 +27,5 @@ void doctor_say(Doctor *doctor, DoctorResult result, const char *name, const cha
 
 void doctor_check_kernel(Doctor *doctor);
 void doctor_check_cgroup(Doctor *doctor);
-void doctor_check_api(Doctor *doctor); /* when the warden answers */
+/* `status` is the warden's answer. */
+void doctor_check_api(Doctor *doctor, const json_t *status);

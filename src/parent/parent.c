@@ -372,6 +372,7 @@ int parent_run(const Options *options)
         result = watch_signals(&parent);
     if (result == 0)
         result = setup_listen(&parent);
+    parent.context.api_url = parent.tcp.url;
     if (result == 0)
         result = setup_make_places(&parent);
     if (result == 0)

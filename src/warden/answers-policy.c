@@ -12,7 +12,7 @@
 #define TEST_ARGUMENTS_MAX 4096u
 #define EXPLANATION_MAX (256u * 1024)
 
-void answer_put_policy(Warden *warden, Buffer *json, bool with_text)
+void answer_put_policy(Warden *warden, Buffer *json, const Actor *actor, bool with_text)
 {
     char stamp[CLOCK_TEXT_MAX];
     const PolicyRef *reference = warden->policy;
@@ -24,7 +24,10 @@ void answer_put_policy(Warden *warden, Buffer *json, bool with_text)
         json_put_member_u64(json, "rules", policy_n_rules(reference->policy));
         json_put_member(json, "loaded_at", clock_format_time(warden->policy_loaded_us, stamp));
     }
-    answer_put_text(json, "error", warden->policy_error);
+    const char *error = warden->policy_error;
+    if (error && actor && *actor->jails) /* the mistakes may name other jails */
+        error = "the file has mistakes and is not in force";
+    answer_put_text(json, "error", error);
     if (with_text)
         answer_put_text(json, "text", reference ? reference->text : NULL);
     buffer_put_u8(json, '}');
@@ -40,20 +43,24 @@ void answer_policy(Warden *warden, uint64_t key, const Actor *actor)
                      "the policy is about all jails, and you may see only some");
         return;
     }
-    answer_put_policy(warden, &json, true);
+    answer_put_policy(warden, &json, actor, true);
     answer(warden, key, 200, &json);
 }
 
 /* A dry judgement. */
 
-static void judge_dry(Warden *warden, const PolicyQuery *query, Buffer *json)
+/* Why it is so tells of the rules of all jails: only who may see those is told. */
+static void judge_dry(Warden *warden, const Actor *actor, const PolicyQuery *query, Buffer *json)
 {
     const Policy *policy = warden->policy->policy;
     Buffer explanation = BUFFER_EMPTY(EXPLANATION_MAX);
     PolicyVerdict verdict;
 
     policy_judge(policy, query, &verdict);
-    policy_explain(policy, query, &explanation);
+    if (*actor->jails)
+        buffer_puts(&explanation, "the rules are about all jails, and you may see only some\n");
+    else
+        policy_explain(policy, query, &explanation);
     char *words = buffer_take_string(&explanation);
     buffer_put_u8(json, '{');
     json_put_member(json, "action", policy_action_name(verdict.action));
@@ -88,7 +95,7 @@ void answer_policy_test(Warden *warden, uint64_t key, const Actor *actor, Reader
         const char *slash = strrchr(argv[0], '/');
         query.name = slash ? slash + 1 : argv[0];
         query.exe = slash ? argv[0] : NULL; /* nobody has looked where it leads */
-        judge_dry(warden, &query, &json);
+        judge_dry(warden, actor, &query, &json);
         answer(warden, key, 200, &json);
     }
     free(argv);
@@ -192,7 +199,7 @@ void answers_reload_done(Warden *warden, bool ok, const char *problems)
         Buffer json = BUFFER_EMPTY(ANSWER_MAX);
         if (ok) {
             buffer_puts(&json, "{\"policy\":");
-            answer_put_policy(warden, &json, false);
+            answer_put_policy(warden, &json, NULL, false);
             buffer_put_u8(&json, '}');
             answer(warden, warden->reloads[i].key, 200, &json);
         } else {

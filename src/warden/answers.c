@@ -144,8 +144,10 @@ static void answer_status(Warden *warden, uint64_t key, const Actor *actor)
     json_put_member_u64(&json, "uptime_ms", clock_monotonic_ms() - warden->started_ms);
     json_put_member(&json, "mode", warden->context->privileged ? "root" : "unprivileged");
     json_put_member_bool(&json, "dry_run", warden->context->dry_run);
+    bool listens = warden->context->api_url && *warden->context->api_url;
+    answer_put_text(&json, "api", listens ? warden->context->api_url : NULL);
     json_put_name(&json, "policy");
-    answer_put_policy(warden, &json, false);
+    answer_put_policy(warden, &json, actor, false);
     put_journal(warden, &json);
     put_requests(warden, &json, actor);
     json_put_member_u64(&json, "grants", grants);

@@ -25,7 +25,8 @@ void answer_grants(Warden *warden, uint64_t key, const Actor *actor);
 void answer_revoke(Warden *warden, uint64_t key, const Actor *actor, Reader *reader);
 void answer_put_grant(Buffer *json, const Grant *grant);
 /* answers-policy.c */
-void answer_put_policy(Warden *warden, Buffer *json, bool with_text);
+/* `actor` NULL: one who may see all jails. */
+void answer_put_policy(Warden *warden, Buffer *json, const Actor *actor, bool with_text);
 void answer_policy(Warden *warden, uint64_t key, const Actor *actor);
 void answer_policy_test(Warden *warden, uint64_t key, const Actor *actor, Reader *reader);
 void answer_jails(Warden *warden, uint64_t key, const Actor *actor, Reader *reader);

@@ -141,6 +141,34 @@ def test_a_wrong_scope_decides_nothing(service):
     assert len(api.operator.ok("GET", "/api/grants")["grants"]) == 1
 
 
+def test_a_scope_tells_nothing_of_other_jails(service):
+    """What a rule of another jail is called, what it is for and what is wrong in it."""
+    api = service({"name": "secret-project", "command": "touch", "jail": "other", "action": "deny",
+                   "reason": "secret-project"}, ask("touch"), allow("echo"))
+    jailed, viewer = api.token("jailed", "viewer", jails=["default"]), api.token("all", "viewer")
+    tried = {"jail": "default", "uid": 1, "gid": 1, "cwd": "/", "argv": ["touch", "x"]}
+    assert "secret-project" in viewer.ok("POST", "/api/policy/test", tried)["explanation"]
+    answer = jailed.ok("POST", "/api/policy/test", tried)
+    assert answer["action"] == "ask" and "secret-project" not in str(answer)
+    api.warden.write_policy("version: 1\njails: {other: {secret-project: 1}}\n")
+    wait_for(lambda: "secret-project" in str(viewer.ok("GET", "/api/status")["policy"]["error"]))
+    for path in ("/api/status", "/api/queue", "/api/grants", "/api/jails", "/api/session", "/metrics",
+                 "/api/history?limit=1000", "/api/history?format=jsonl", "/api/history?format=csv"):
+        answer = jailed.get(path)
+        assert answer.status == 200 and b"secret-project" not in answer.body, answer
+        assert b"other" not in answer.body, answer
+    assert jailed.ok("GET", "/api/status")["policy"]["error"]
+
+
+@pytest.mark.parametrize("name", ["admin", "approver", "viewer"])
+def test_a_user_is_not_called_like_a_role(service, name):
+    """`approvers: [admin]` means every admin: whoever reads it must not think of a user."""
+    api = service(allow("echo"))
+    refused = api.operator.post("/api/users", {"name": name, "role": "viewer", "password": PASSWORD})
+    assert refused.status == 400 and refused.code == "bad_name" and "is a role" in refused.json["error"]
+    assert api.operator.ok("GET", "/api/users")["users"] == []
+
+
 def test_roles_cannot_be_raised(service):
     api = service(allow("echo"))
     for role in ("viewer", "approver"):

@@ -413,7 +413,8 @@ def test_echo_comes_back_after_a_signal(api, number):
 @pytest.mark.parametrize("arguments", [
     ("token",), ("token", "create"), ("token", "creat"), ("token", "create", "x", "--role", "root"),
     ("token", "create", "x", "--expires", "never"), ("token", "revoke", "../x"), ("user", "add", "a/b"),
-    ("user", "add", "a", "--role", "king"), ("user", "delete", ".."), ("jails", "get"), ("jails", "make"), ("revoke", "a b")])
+    ("user", "add", "a", "--role", "king"), ("user", "delete", ".."), ("jails", "get"), ("jails", "make"), ("revoke", "a b"),
+    ("revoke",), ("user", "add"), ("user", "add", "admin", "--role", "admin"), ("user", "passwd"), ("policy", "chek")])
 def test_usage(api, arguments):
     server = api()
     result = cli("--api", server.url, *arguments, data=b"some password\n")
@@ -526,7 +527,29 @@ def test_unknown_verbs_suggest():
         result = cli(wrong)
         assert result.code == 2 and f"did you mean {right}?" in result.stderr
     assert "did you mean create?" in cli("token", "crate").stderr
+    assert "did you mean check?" in cli("policy", "chek").stderr
+    assert "did you mean --json?" in cli("queue", "--josn").stderr
+    assert "did you mean --for?" in cli("approve", "7K3M2Q", "--fro", "15m").stderr
     assert "did you mean" not in cli("xyzzy").stderr
+    for arguments in (("queue", "--xyzzy"), ("queue", "-x"), ("queue", "--"), ("queue", "---")):
+        assert "did you mean" not in cli(*arguments, "--api", "unix:/nonexistent").stderr, arguments
+
+
+def test_what_is_missing_is_named():
+    for arguments, words in ((("revoke",), "which grant?"), (("token", "revoke"), "which token?"),
+                             (("token", "create"), "called?"), (("user", "add"), "called?"),
+                             (("user", "passwd"), "whose"), (("user", "delete"), "whom?"),
+                             (("policy", "check"), "which file?"), (("user", "add", "admin"), "is a role")):
+        result = cli(*arguments)
+        assert result.code == 2 and words in result.stderr and "usage:" in result.stderr, result
+
+
+def test_help_is_a_verb_too():
+    assert cli("help").out == cli("--help").out
+    assert cli("help", "approve").out == cli("approve", "--help").out
+    assert cli("help", "deny").out == cli("deny", "--help").out
+    wrong = cli("help", "aprove")
+    assert wrong.code == 2 and "did you mean approve?" in wrong.stderr
 
 
 def test_policy_init_into_a_new_directory(tmp_path):
@@ -543,7 +566,7 @@ def test_doctor_knows_tokens_and_users(tcp_warden):
     warden.cli("user", "add", "alice", data=b"correct horse battery\n")
     text = warden.cli("doctor").stdout
     assert "1 bearer token" in text and "1 of an admin never expires" in text and "1 may log in" in text
-    assert "with the role admin" in text
+    assert "with the role admin" in text and f"the dashboard is at {warden.tcp}" in text
     token = warden.cli("token", "create", "eye").stdout.strip()
     low = cli("--api", warden.tcp, "doctor", env={"CLAWRDEN_TOKEN": token})
     assert "only an admin can see them" in low.stdout
