@@ -27,6 +27,16 @@ bool handler_only_members(Caller *caller, const char *const *names);
 /* A question that is its actor alone. */
 void handler_ask_plain(Caller *caller, uint16_t type);
 
+/* handle-control.c */
+void handle_kill(Caller *caller);
+void handle_pause(Caller *caller);
+void handle_resume(Caller *caller);
+
+/* handle-jails.c */
+void handle_jail_create(Caller *caller);
+void handle_jail_change(Caller *caller);
+void handle_jail_delete(Caller *caller);
+
 /* handle-login.c */
 void handle_login(Caller *caller);
 void handle_logout(Caller *caller);

@@ -20,6 +20,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "door/connection.h"
+#include "jail/settings.h"
 #include "wire/link.h"
 #include "wire/message.h"
 #include "wire/shim-request.h"
@@ -449,15 +450,14 @@ static int take_link(Door *door, LinkFrame *frame)
 static int take_jail(Door *door, const LinkFrame *frame)
 {
     Reader reader = reader_of(frame->payload, frame->size);
-    (void)reader_string(&reader);
-    (void)reader_u32(&reader); /* pending: the warden's */
-    uint32_t connections = reader_u32(&reader);
-    uint64_t bytes = reader_u64(&reader);
-    (void)reader_u32(&reader); /* commands: the executor's */
-    if (!reader_done(&reader))
-        return -EPROTO;
+    _cleanup_(jail_settings_done) JailSettings settings = JAIL_SETTINGS_EMPTY;
+
+    int result = jail_settings_decode(&reader, &settings);
+    if (result < 0 || !reader_done(&reader))
+        return result < 0 ? result : -EPROTO;
+    const unsigned connections = settings.jail.limits.connections;
     door->connections_max = connections < SLOTS_MAX ? connections : SLOTS_MAX;
-    door->bytes_max = bytes;
+    door->bytes_max = settings.jail.limits.bytes;
     return confine_limits(FDS_OF_THE_DOOR + (unsigned long)connections * FDS_PER_CONNECTION);
 }
 

@@ -39,6 +39,7 @@ static Jail *find_jail(const Executor *executor, const char *name)
 static void free_jail(Jail *jail)
 {
     free(jail->name);
+    jail_settings_done(&jail->settings);
     free(jail);
 }
 
@@ -58,17 +59,15 @@ static void forget_jails(Executor *executor)
     }
 }
 
-int jail_take_limits(Executor *executor, const LinkFrame *frame)
+int jail_take_settings(Executor *executor, const LinkFrame *frame)
 {
     Reader reader = reader_of(frame->payload, frame->size);
-    const char *name = reader_string(&reader);
-    (void)reader_u32(&reader); /* pending: the warden's; connections and bytes: the door's */
-    (void)reader_u32(&reader);
-    (void)reader_u64(&reader);
-    uint32_t commands = reader_u32(&reader);
+    _cleanup_(jail_settings_done) JailSettings settings = JAIL_SETTINGS_EMPTY;
 
-    if (!reader_done(&reader) || commands == 0)
-        return -EPROTO;
+    int result = jail_settings_decode(&reader, &settings);
+    if (result < 0 || !reader_done(&reader))
+        return result < 0 ? result : -EPROTO;
+    const char *name = settings.jail.name;
     Jail *jail = find_jail(executor, name);
     if (!jail) {
         forget_jails(executor);
@@ -80,7 +79,10 @@ int jail_take_limits(Executor *executor, const LinkFrame *frame)
         jail->next = executor->jails;
         executor->jails = jail;
     }
-    jail->share.most = commands;
+    jail->share.most = settings.jail.limits.commands;
+    jail_settings_done(&jail->settings);
+    jail->settings = settings;
+    settings = JAIL_SETTINGS_EMPTY;
     return 0;
 }
 

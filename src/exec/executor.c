@@ -38,7 +38,7 @@
 
 /* An order to run carries one bit per environment entry. */
 static const LinkLimits control_limits = {
-    .frame_max = 64 * 1024, .queue_max = 64 * 1024, .fds_max = 1};
+    .frame_max = 256 * 1024, .queue_max = 64 * 1024, .fds_max = 1};
 static const LinkLimits warden_limits = {
     .frame_max = 1024 * 1024, .queue_max = 16 * 1024 * 1024, .fds_max = 0};
 static const LinkLimits api_limits = {.frame_max = 64, .queue_max = 256 * 1024, .fds_max = 1};
@@ -165,7 +165,7 @@ static void on_control_frame(Link *link, LinkFrame *frame, void *userdata)
         result = add_link(executor, frame);
         break;
     case MESSAGE_JAIL:
-        result = jail_take_limits(executor, frame);
+        result = jail_take_settings(executor, frame);
         break;
     default:
         result = -EPROTO;

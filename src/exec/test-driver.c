@@ -41,12 +41,10 @@ static void give_link(Driver *driver, uint8_t role, uint32_t id, int fd)
 void driver_set_commands(Driver *driver, const char *jail, uint32_t commands)
 {
     Buffer payload = BUFFER_EMPTY(1024);
+    JailSettings settings = {.jail = policy_jail_defaults(jail), .source = JAIL_OF_POLICY};
 
-    buffer_put_string(&payload, jail);
-    buffer_put_u32(&payload, 50);
-    buffer_put_u32(&payload, 200);
-    buffer_put_u64(&payload, 64 << 20);
-    buffer_put_u32(&payload, commands);
+    settings.jail.limits.commands = commands;
+    jail_settings_encode(&payload, &settings, true);
     driver_send(driver->control, MESSAGE_JAIL, 0, payload.bytes, payload.size, NULL, 0);
     buffer_done(&payload);
 }

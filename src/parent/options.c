@@ -31,6 +31,7 @@ typedef enum OptionId {
     OPTION_API_HOST,
     OPTION_TLS_CERT,
     OPTION_TLS_KEY,
+    OPTION_SHIM,
     OPTION_ENGINE,
     OPTION_USER,
     OPTION_CONFIG,
@@ -52,6 +53,7 @@ static const struct option long_options[] = {
     {"api-host", required_argument, NULL, OPTION_API_HOST},
     {"tls-cert", required_argument, NULL, OPTION_TLS_CERT},
     {"tls-key", required_argument, NULL, OPTION_TLS_KEY},
+    {"shim", required_argument, NULL, OPTION_SHIM},
     {"engine", required_argument, NULL, OPTION_ENGINE},
     {"user", required_argument, NULL, OPTION_USER},
     {"config", required_argument, NULL, OPTION_CONFIG},
@@ -81,7 +83,10 @@ static const char usage[] =
     "                     given again, or a list with commas)\n"
     "  --tls-cert FILE    the certificate and its chain, PEM; needed off loopback\n"
     "  --tls-key FILE     its key, PEM, without a pass phrase\n"
-    "  --engine none      no container engine: this version uses none\n"
+    "  --shim FILE        the clawrden-shim for the jails' directories (default: the one beside\n"
+    "                     this program, or in ../bin)\n"
+    "  --engine PLACE     follow the labels of a container engine's containers:\n"
+    "                     unix:///PATH, or none (default)\n"
     "  --config FILE      these options as a YAML mapping; the command line wins\n"
     "  --check            check the policy and exit: 0 good, 1 not\n"
     "  --dry-run          judge and record, run nothing\n"
@@ -176,6 +181,9 @@ static int apply(Options *options, OptionId id, const char *value, bool from_fil
         return 0;
     case OPTION_TLS_KEY:
         set_text(&options->tls_key, value, from_file);
+        return 0;
+    case OPTION_SHIM:
+        set_text(&options->shim, value, from_file);
         return 0;
     case OPTION_ENGINE:
         return strcmp(value, "none") == 0
@@ -373,9 +381,9 @@ static int make_absolute(char **path)
 
 static int make_all_absolute(Options *options)
 {
-    char **paths[] = {&options->policy,   &options->socket, &options->state_dir,
-                      &options->run_dir,  &options->audit,  &options->api_socket,
-                      &options->tls_cert, &options->tls_key};
+    char **paths[] = {&options->policy,   &options->socket,  &options->state_dir,
+                      &options->run_dir,  &options->audit,   &options->api_socket,
+                      &options->tls_cert, &options->tls_key, &options->shim};
     for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
         if (make_absolute(paths[i]) != 0)
             return 2;
@@ -431,4 +439,6 @@ void options_done(Options *options)
     free(options->tls_cert);
     free(options->tls_key);
     free(options->api_hosts);
+    free(options->engine);
+    free(options->shim);
 }

@@ -9,6 +9,7 @@ typedef struct Options {
     char *policy, *socket, *state_dir, *run_dir, *audit, *api_socket, *user; /* owned */
     char *api;                /* owned: ADDR:PORT, or "none" */
     char *tls_cert, *tls_key; /* owned: both, or NULL */
+    char *shim;               /* owned: the program for the jails' directories; or NULL */
     char *api_hosts;          /* owned: names, each with a line feed; or NULL */
     bool check, dry_run, log_json;
 } Options;

@@ -78,6 +78,8 @@ void parent_on_child_frame(Child *child, LinkFrame *frame)
         files_on_head(parent, frame);
     else if (frame->type == MESSAGE_RELOAD && warden)
         files_send_policy(parent);
+    else if (frame->type == MESSAGE_JAIL_WANTED && warden)
+        jails_on_wanted(parent, child, frame);
     else if (frame->type == MESSAGE_SEGMENTS_WANTED && child->kind == CHILD_API)
         files_send_segments(parent, child);
     else {
@@ -358,6 +360,8 @@ int parent_run(const Options *options)
                     .dry_run = options->dry_run},
         .locks = {-EBADF, -EBADF, -EBADF},
         .api_listener = -EBADF,
+        .house = JAIL_HOUSE_EMPTY,
+        .state_fd = -EBADF,
         .tcp = {.fd = -EBADF},
         .inotify_fd = -EBADF,
     };

@@ -13,6 +13,8 @@
 
 #include "base/pidref.h"
 #include "base/process.h"
+#include "jail/house.h"
+#include "jail/table.h"
 #include "journal/journal-file.h"
 #include "parent/listen.h"
 #include "parent/options.h"
@@ -42,15 +44,15 @@ typedef struct Child {
 } Child;
 
 struct ServedJail {
-    char name[64];
+    char name[POLICY_JAIL_NAME_SIZE];
     char *directory, *socket_path; /* owned */
     int listener;
-    PolicyLimits limits;
+    bool fresh;            /* its directory was not there before */
+    JailSettings settings; /* as they were told to the others */
     uint32_t door_id;
     Child *door; /* NULL while it is being restarted */
     struct event *restart;
     Parent *parent;
-    bool wanted; /* while jails are compared with a new policy */
     ServedJail *next;
 };
 
@@ -59,7 +61,12 @@ struct Parent {
     ProcessContext context;
     struct event_base *loop;
     Child *children;
-    ServedJail *jails;
+    ServedJail *jails; /* those of `wanted` that could be opened */
+    JailTable wanted;  /* by policy, operators and labels */
+    JailHouse house;
+    int state_fd;        /* the state directory, for jails.json */
+    char *kept_problem;  /* owned: why jails.json cannot be read; it is left alone then */
+    EngineSide *engine;  /* NULL: there is none (containers.c) */
     uint32_t next_door_id;
     int locks[LOCKS]; /* of the state, the sockets, the journal */
     int api_listener, inotify_fd;
@@ -89,11 +96,33 @@ void child_kill(Child *child);
 void children_reap_strangers(Parent *parent);
 
 /* jails.c */
-/* Makes the served jails those of the policy: new ones get a directory, a socket and a door. */
+/* Makes the policy's jails those of this one: new ones get a directory, a socket and a door. */
 int jails_reconcile(Parent *parent, const Policy *policy);
+/* Serves the jail as the table wants it now, or no longer. 0 or -errno, the reason already said. */
+int jails_settle(Parent *parent, const char *name);
+/* The same with all of them. -errno when one of the policy's could not be served. */
+int jails_settle_all(Parent *parent);
 int jail_start_door(Parent *parent, ServedJail *jail);
 void jail_send_listener(ServedJail *jail);
+ServedJail *jail_find(Parent *parent, const char *name);
 void jails_free(Parent *parent);
+
+/* A jail that the labels of containers ask for, or its new settings (source JAIL_OF_LABEL, see
+ * jail_settings_plain()); they are empty then. It lives until jails_remove_label(), not beyond this
+ * process. A jail of this name that the policy or an operator has made stays as it is, and is the
+ * one in force as long as it is there. Afterwards jail_find() knows its directory, and its commands
+ * have their links; MESSAGE_JAIL has gone to the others before. 0 or -errno, the reason said. */
+int jails_put_label_take(Parent *parent, JailSettings *settings);
+/* No container asks for it any more: what runs in it is ended, its directory goes. */
+void jails_remove_label(Parent *parent, const char *name);
+/* What the labels ask for is known: directories that no jail owns go. Until then they stay, because
+ * containers that run have them mounted. Called at the start when there is no engine. */
+void jails_sweep(Parent *parent);
+
+/* jails-kept.c: the jails that operators make. */
+/* Takes the jailhouse and the shim, and reads jails.json. 0 or -errno, the reason said. */
+int jails_open(Parent *parent);
+void jails_on_wanted(Parent *parent, Child *warden, const LinkFrame *frame);
 
 /* parent.c */
 void parent_on_child_frame(Child *child, LinkFrame *frame);

@@ -173,7 +173,11 @@ int place_socket(const char *path, mode_t mode, uid_t owner, gid_t group, bool c
     int result = make_way(path);
     if (result < 0)
         return result;
-    mode_t mask = umask(0177); /* nobody connects before mode and owner are right */
+    /* The socket's own mode becomes the file's (unix_bind() in the kernel): no path is changed that
+     * somebody might have put something else at. Nobody can connect before listen(2). */
+    if (fchmod(fd, mode) < 0)
+        return -errno;
+    mode_t mask = umask(0);
     int bound = bind(fd, (struct sockaddr *)&address, sizeof address);
     int error = errno;
     (void)umask(mask);
@@ -181,8 +185,7 @@ int place_socket(const char *path, mode_t mode, uid_t owner, gid_t group, bool c
         return -error;
     if (credentials)
         want_credentials(fd);
-    if ((geteuid() == 0 && lchown(path, owner, group) < 0) || chmod(path, mode) < 0 ||
-        listen(fd, 1024) < 0)
+    if ((geteuid() == 0 && lchown(path, owner, group) < 0) || listen(fd, 1024) < 0)
         return -errno;
     return TAKE_FD(fd);
 }

@@ -117,17 +117,20 @@ static int make_api_place(Parent *parent)
 int setup_make_places(Parent *parent)
 {
     const Options *options = parent->options;
-    char jails[PATH_MAX], api[PATH_MAX], audit[PATH_MAX];
+    char jails[PATH_MAX], armory[PATH_MAX], api[PATH_MAX], audit[PATH_MAX];
     uid_t uid = geteuid();
     gid_t gid = getegid();
     gid_t operators = parent->context.privileged ? parent->context.operators : gid;
 
     (void)snprintf(jails, sizeof jails, "%s/jails", options->run_dir);
+    (void)snprintf(armory, sizeof armory, "%s/armory", options->run_dir);
     (void)snprintf(api, sizeof api, "%s", options->api_socket);
     (void)snprintf(audit, sizeof audit, "%s", options->audit);
     int result = make_place(parent, options->run_dir, 0755, uid, gid);
     if (result == 0)
         result = make_place(parent, jails, 0755, uid, gid);
+    if (result == 0)
+        result = make_place(parent, armory, 0755, uid, gid);
     if (result == 0)
         result = make_place(parent, options->state_dir, 0750, uid, operators);
     if (result == 0)
@@ -166,6 +169,9 @@ void setup_undo_places(Parent *parent)
     for (size_t i = 0; i < LOCKS; i++)
         if (parent->locks[i] >= 0 && is_fresh(parent, paths[i]))
             (void)unlink(paths[i]);
+    (void)snprintf(paths[0], sizeof paths[0], "%s/armory/clawrden-shim", parent->options->run_dir);
+    if (is_fresh(parent, paths[0]))
+        (void)unlink(paths[0]);
     for (size_t i = parent->n_fresh; i-- > 0;) /* those that hold something stay */
         (void)rmdir(parent->fresh[i]);
 }
@@ -211,14 +217,19 @@ int setup_open_places(Parent *parent)
 
 int setup_serve_jails(Parent *parent)
 {
+    int result = jails_open(parent);
+    if (result < 0)
+        return result;
     Policy *policy = files_load_policy(parent->options->policy, parent->options->log_json);
     if (!policy)
         return -EINVAL;
-    int result = jails_reconcile(parent, policy);
+    result = jails_reconcile(parent, policy);
     policy_free(policy);
     (void)malloc_trim(0);
     if (result < 0)
         return result;
+    if (!parent->engine) /* nobody else will ask for jails */
+        jails_sweep(parent);
     for (ServedJail *jail = parent->jails; jail; jail = jail->next)
         if (strcmp(jail->name, "default") == 0 && parent->options->socket)
             result = place_symlink(jail->socket_path, parent->options->socket);

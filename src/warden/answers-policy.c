@@ -1,5 +1,5 @@
 /*
- * The policy and the jails as the api shows them: text, a dry judgement, reloads.
+ * The policy as the api shows it: text, a dry judgement, reloads.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -89,7 +89,7 @@ void answer_policy_test(Warden *warden, uint64_t key, const Actor *actor, Reader
     query.argv = argv;
     if (!argv || !reader_done(reader) || !warden->policy) {
         answer_error(warden, key, 500, "internal", "malformed call");
-    } else if (!actor_sees(actor, query.jail) || !policy_jail(warden->policy->policy, query.jail)) {
+    } else if (!answers_find_jail(warden, actor, query.jail)) {
         answer_error(warden, key, 404, "not_found", "there is no jail of this name");
     } else {
         const char *slash = strrchr(argv[0], '/');
@@ -99,69 +99,6 @@ void answer_policy_test(Warden *warden, uint64_t key, const Actor *actor, Reader
         answer(warden, key, 200, &json);
     }
     free(argv);
-}
-
-/* Jails. */
-
-static void put_settings(Buffer *json, const PolicyJail *settings)
-{
-    json_put_name(json, "limits");
-    buffer_put_u8(json, '{');
-    json_put_member_u64(json, "pending", settings->limits.pending);
-    json_put_member_u64(json, "connections", settings->limits.connections);
-    json_put_member_u64(json, "bytes", settings->limits.bytes);
-    json_put_member_u64(json, "commands", settings->limits.commands);
-    buffer_put_u8(json, '}');
-    json_put_member_argv(json, "commands", settings->commands, settings->n_commands);
-    if (settings->wait_ms == UINT64_MAX)
-        answer_put_text(json, "wait_ms", NULL);
-    else
-        json_put_member_u64(json, "wait_ms", settings->wait_ms);
-}
-
-static void put_jail(Warden *warden, Buffer *json, const Jail *jail)
-{
-    const PolicyJail *settings = policy_jail(warden->policy->policy, jail->name);
-
-    buffer_put_u8(json, '{');
-    json_put_member(json, "name", jail->name);
-    json_put_member_bool(json, "serving", jail->door != NULL);
-    json_put_member_bool(json, "paused", jail->paused);
-    json_put_member_u64(json, "running", jail->n_running);
-    json_put_member_u64(json, "pending", jail->n_pending);
-    if (settings)
-        put_settings(json, settings);
-    buffer_put_u8(json, '}');
-}
-
-void answer_jails(Warden *warden, uint64_t key, const Actor *actor, Reader *reader)
-{
-    const char *name = reader_string(reader);
-    Buffer json = BUFFER_EMPTY(ANSWER_MAX);
-
-    if (!reader_done(reader) || !warden->policy) {
-        answer_error(warden, key, 500, "internal", "malformed call");
-        return;
-    }
-    if (*name) {
-        const Jail *jail = actor_sees(actor, name) ? jail_by_name(warden, name) : NULL;
-        if (!jail) {
-            answer_error(warden, key, 404, "not_found", "there is no jail of this name");
-            return;
-        }
-        put_jail(warden, &json, jail);
-    } else {
-        buffer_puts(&json, "{\"jails\":[");
-        for (const Jail *jail = warden->jails; jail; jail = jail->next) {
-            if (!actor_sees(actor, jail->name) ||
-                (!jail->door && !policy_jail(warden->policy->policy, jail->name)))
-                continue; /* one that was, and is no longer */
-            answer_put_comma(&json);
-            put_jail(warden, &json, jail);
-        }
-        buffer_puts(&json, "]}");
-    }
-    answer(warden, key, 200, &json);
 }
 
 /* Reload: the parent reads the file, so the answer comes when it has. */

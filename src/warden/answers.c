@@ -266,6 +266,9 @@ static ActorRole role_for(uint16_t type)
     case API_RESUME:
         return ROLE_APPROVER;
     case API_RELOAD:
+    case API_JAIL_CREATE:
+    case API_JAIL_CHANGE:
+    case API_JAIL_DELETE:
         return ROLE_ADMIN;
     default:
         return ROLE_VIEWER;
@@ -299,6 +302,13 @@ static void dispatch(Warden *warden, const LinkFrame *frame, const Actor *actor,
         return;
     case API_JAILS:
         answer_jails(warden, frame->key, actor, reader);
+        return;
+    case API_JAIL_CREATE:
+    case API_JAIL_CHANGE:
+        answer_jail_put(warden, frame->key, frame->type, actor, reader);
+        return;
+    case API_JAIL_DELETE:
+        answer_jail_delete(warden, frame->key, actor, reader);
         return;
     case API_POLICY:
         answer_policy(warden, frame->key, actor);

@@ -24,10 +24,16 @@ void answer_decide(Warden *warden, uint64_t key, const Actor *actor, Reader *rea
 void answer_grants(Warden *warden, uint64_t key, const Actor *actor);
 void answer_revoke(Warden *warden, uint64_t key, const Actor *actor, Reader *reader);
 void answer_put_grant(Buffer *json, const Grant *grant);
+/* answers-jails.c */
+/* The jail, when there is one and the actor may know it. */
+const Jail *answers_find_jail(Warden *warden, const Actor *actor, const char *name);
+void answer_jails(Warden *warden, uint64_t key, const Actor *actor, Reader *reader);
+void answer_jail_put(Warden *warden, uint64_t key, uint16_t type, const Actor *actor,
+                     Reader *reader);
+void answer_jail_delete(Warden *warden, uint64_t key, const Actor *actor, Reader *reader);
 /* answers-policy.c */
 /* `actor` NULL: one who may see all jails. */
 void answer_put_policy(Warden *warden, Buffer *json, const Actor *actor, bool with_text);
 void answer_policy(Warden *warden, uint64_t key, const Actor *actor);
 void answer_policy_test(Warden *warden, uint64_t key, const Actor *actor, Reader *reader);
-void answer_jails(Warden *warden, uint64_t key, const Actor *actor, Reader *reader);
 void answer_reload(Warden *warden, uint64_t key, const Actor *actor);

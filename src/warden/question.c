@@ -44,7 +44,7 @@ static bool can_outlive(const Request *request)
  * that is shorter. */
 static uint64_t patience_of(const Request *request)
 {
-    const PolicyJail *jail = policy_jail(request->policy->policy, request->jail->name);
+    const PolicyJail *jail = jail_settings_under(request->jail, request->policy->policy);
     uint64_t said = jail ? jail->wait_ms : UINT64_MAX;
     uint64_t wish =
         request->words.wait_ms == SHIM_WAIT_FOREVER ? UINT64_MAX : request->words.wait_ms;

@@ -383,6 +383,11 @@ static void give_up(Request *request, const char *reason, bool withdrawn)
     request_retire(request);
 }
 
+void request_on_jail_gone(Request *request, const char *why)
+{
+    give_up(request, why, true);
+}
+
 void request_on_door_lost(Request *request)
 {
     give_up(request, "the jail's door process died", false);

@@ -26,6 +26,7 @@
 #include "approval/rate.h"
 #include "base/digest.h"
 #include "base/process.h"
+#include "jail/settings.h"
 #include "journal/journal.h"
 #include "policy/policy.h"
 #include "wire/link.h"
@@ -144,6 +145,8 @@ struct Jail {
     char name[64];
     uint32_t door_id; /* of the door that serves it now; 0: none */
     Link *door;
+    JailSettings settings; /* as the parent has told them */
+    bool gone;             /* kept until all that was in it has ended */
     unsigned pending_max;
     unsigned n_pending; /* questions */
     unsigned n_running, n_requests;
@@ -155,6 +158,32 @@ struct Jail {
     Warden *warden;
 };
 
+/* An operator's kill, pause or resume that is in effect and not answered yet (control.c). */
+typedef struct SwitchCall {
+    uint64_t key;
+    uint64_t save; /* the number of the save that it waits for */
+    bool is_saved;
+    int save_error;
+    uint64_t give_up_ms;
+    SwitchScope scope;
+    char name[SWITCH_NAME_SIZE];
+    char *jails; /* owned: the actor's */
+    Buffer json; /* owned: the answer without its end */
+} SwitchCall;
+
+#define SWITCH_CALLS_MAX 16u
+/* An operator's wish for a jail that the parent has not answered yet (answers-jails.c). */
+typedef struct JailCall {
+    uint64_t key;      /* of the api's call; answered only while `is_awaited` */
+    uint64_t parent_key;
+    bool is_awaited;
+    uint16_t type;     /* API_JAIL_… */
+    char jail[POLICY_JAIL_NAME_SIZE];
+    char *name, *via;  /* who asked; owned */
+    char *what;        /* for the record; owned */
+} JailCall;
+
+#define JAIL_CALLS_MAX 16u
 #define BUCKETS 4096u
 #define RELOADS_MAX 16u
 
@@ -181,6 +210,16 @@ struct Warden {
     Questions *questions;
     Grants grants;
     struct event *grant_timer; /* the next grant's expiry */
+    Switches switches;
+    bool are_switches_known;
+    struct event *switch_timer; /* the next entry's end */
+    uint64_t n_saves, n_saved;  /* of the table: asked for, answered */
+    SwitchCall switch_calls[SWITCH_CALLS_MAX];
+    size_t n_switch_calls;
+    struct event *call_timer;
+    JailCall jail_calls[JAIL_CALLS_MAX];
+    size_t n_jail_calls;
+    uint64_t last_jail_call; /* the parent's key of the newest */
     Jail *jails;
     Request *buckets[BUCKETS];
     size_t n_requests;
@@ -195,6 +234,22 @@ void warden_fail(Warden *warden, const char *what, int error);
 void warden_expect_head(Warden *warden);
 /* Queues a record; when it cannot be queued the loss is logged (nobody waits for these). */
 void warden_record(Warden *warden, const JournalRecord *record);
+
+void warden_send_head(Warden *warden);
+
+/* stop.c */
+void warden_stop(Warden *warden);
+
+/* policy-ref.c: policy_ref(), policy_unref() */
+
+/* jails.c */
+/* The jail of this name, made when there is none; NULL: out of memory. */
+Jail *jail_get(Warden *warden, const char *name);
+void jail_free(Jail *jail);
+int jails_take(Warden *warden, const LinkFrame *frame);      /* MESSAGE_JAIL */
+int jails_take_gone(Warden *warden, const LinkFrame *frame); /* MESSAGE_JAIL_GONE */
+/* Its settings: what the policy says about it, else what made it; NULL: nobody said anything. */
+const PolicyJail *jail_settings_under(const Jail *jail, const Policy *policy);
 
 /* table.c */
 Request *requests_find(Warden *warden, uint64_t key);
@@ -215,6 +270,8 @@ void request_on_decision(Request *request, bool approve, const char *approver, c
 void request_kill(Request *request, const char *approver, const char *via);
 /* The warden stops: it is ended, and its end recorded. */
 void request_on_stop(Request *request);
+/* Its jail is no more. */
+void request_on_jail_gone(Request *request, const char *why);
 /* Its door has died. */
 void request_on_door_lost(Request *request);
 /* Frees without telling anyone: the warden itself ends. */
@@ -289,4 +346,7 @@ void subscription_set(Warden *warden, bool wanted);
 /* answers.c: the api's calls. */
 void answers_on_api(Warden *warden, LinkFrame *frame);
 void answers_reload_done(Warden *warden, bool ok, const char *problems);
+int answers_on_jail(Warden *warden, const LinkFrame *frame); /* MESSAGE_JAIL_ANSWER */
+void answers_jails_forget(Warden *warden);   /* nobody waits for them any more */
+void answers_jails_done(Warden *warden);
 void answers_reloads_forget(Warden *warden); /* nobody waits for them any more */

@@ -148,12 +148,10 @@ void change_policy(World *world, const char *text)
 void hand_limits(World *world, uint32_t pending)
 {
     Buffer payload = BUFFER_EMPTY(256);
+    JailSettings settings = {.jail = policy_jail_defaults("default"), .source = JAIL_OF_POLICY};
 
-    buffer_put_string(&payload, "default");
-    buffer_put_u32(&payload, pending);
-    buffer_put_u32(&payload, 200);
-    buffer_put_u64(&payload, 64u << 20);
-    buffer_put_u32(&payload, 100);
+    settings.jail.limits.pending = pending;
+    jail_settings_encode(&payload, &settings, true);
     send_frame(world->control, MESSAGE_JAIL, 0, payload.bytes, payload.size, -1);
     buffer_done(&payload);
 }

@@ -381,6 +381,8 @@ static void on_api_closed(Link *link, int error UNUSED, void *userdata)
     Warden *warden = userdata;
     warden->api = NULL;
     answers_reloads_forget(warden);
+    answers_jails_forget(warden);
+    control_forget_calls(warden);
     subscription_set(warden, false);
     link_free(link);
 }
@@ -396,22 +398,6 @@ static const LinkHandlers door_handlers = {.frame = on_door_frame, .closed = on_
 static const LinkHandlers executor_handlers = {.frame = on_executor_frame,
                                                .closed = on_vital_closed};
 static const LinkHandlers api_handlers = {.frame = on_api_frame, .closed = on_api_closed};
-
-static Jail *jail_get(Warden *warden, const char *name)
-{
-    Jail *jail = jail_by_name(warden, name);
-    if (jail)
-        return jail;
-    jail = calloc(1, sizeof *jail);
-    if (!jail)
-        return NULL;
-    (void)snprintf(jail->name, sizeof jail->name, "%s", name);
-    jail->warden = warden;
-    jail->pending_max = 50;
-    jail->next = warden->jails;
-    warden->jails = jail;
-    return jail;
-}
 
 static int take_door(Warden *warden, int fd, uint32_t id, const char *name)
 {
@@ -455,23 +441,7 @@ static int take_link(Warden *warden, LinkFrame *frame)
     return -EPROTO;
 }
 
-static int take_jail(Warden *warden, const LinkFrame *frame)
-{
-    Reader reader = reader_of(frame->payload, frame->size);
-    const char *name = reader_string(&reader);
-    uint32_t pending = reader_u32(&reader);
-    (void)reader_u32(&reader); /* connections and bytes: the door's */
-    (void)reader_u64(&reader);
-    (void)reader_u32(&reader); /* commands: the executor's */
-    Jail *jail = reader_done(&reader) ? jail_get(warden, name) : NULL;
-
-    if (!jail)
-        return -EPROTO;
-    jail->pending_max = pending;
-    return 0;
-}
-
-/* Serving begins when there is a policy, a journal and an executor. */
+/* Serving begins when there is a policy, a journal, an executor, and the word of what is stopped. */
 static void maybe_ready(Warden *warden)
 {
     if (warden->ready || !warden->policy || !warden->journal || !warden->executor)
@@ -493,7 +463,13 @@ static void on_control_frame(Link *link, LinkFrame *frame, void *userdata)
         result = take_link(warden, frame);
         break;
     case MESSAGE_JAIL:
-        result = take_jail(warden, frame);
+        result = jails_take(warden, frame);
+        break;
+    case MESSAGE_JAIL_GONE:
+        result = jails_take_gone(warden, frame);
+        break;
+    case MESSAGE_JAIL_ANSWER:
+        result = answers_on_jail(warden, frame);
         break;
     case MESSAGE_POLICY:
         result = take_policy(warden, frame);
@@ -520,7 +496,7 @@ static const LinkHandlers control_handlers = {.frame = on_control_frame, .closed
 
 static int set_up(Warden *warden, const ProcessContext *context)
 {
-    LinkLimits limits = {.frame_max = 64u * 1024, .queue_max = 1u << 20, .fds_max = 1};
+    LinkLimits limits = {.frame_max = 512u * 1024, .queue_max = 2u << 20, .fds_max = 1};
 
     int result = confine_become(context->privileged ? &context->warden : NULL);
     if (result == 0)
@@ -557,6 +533,8 @@ static void tear_down(Warden *warden)
         questions_forget(warden);
     grants_done(&warden->grants);
     answers_reloads_forget(warden);
+    answers_jails_done(warden);
+    control_done(warden);
     while (warden->jails) {
         Jail *jail = warden->jails;
         while (jail->requests) {
@@ -566,8 +544,7 @@ static void tear_down(Warden *warden)
         }
         link_free(jail->door);
         warden->jails = jail->next;
-        rates_done(&jail->rates);
-        free(jail);
+        jail_free(jail);
     }
     policy_unref(warden->policy);
     link_free(warden->api);
