@@ -59,10 +59,11 @@ static bool is_plain(const char *path)
 static bool hides_system(const char *path)
 {
     static const char *const whole[] = {
-        "/bin",  "/boot", "/dev",     "/etc",      "/lib",     "/lib32",      "/lib64",
-        "/libx32", "/proc", "/run",   "/sbin",     "/sys",     "/usr/bin",    "/usr/sbin",
-        "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec", "/usr/local/bin",
-        "/usr/local/sbin", "/usr/local/lib", "/var/run"};
+        "/bin",           "/boot",      "/dev",         "/etc",           "/lib",
+        "/lib32",         "/lib64",     "/libx32",      "/proc",          "/run",
+        "/sbin",          "/sys",       "/usr/bin",     "/usr/sbin",      "/usr/lib",
+        "/usr/lib32",     "/usr/lib64", "/usr/libexec", "/usr/local/bin", "/usr/local/sbin",
+        "/usr/local/lib", "/var/run"};
 
     for (size_t i = 0; i < ARRAY_SIZE(whole); i++)
         if (is_in(path, whole[i]) || is_in(whole[i], path))
@@ -104,11 +105,11 @@ static int copy_mount(const json_t *inspect, const json_t *mount, json_t *into,
         return say(why, "whether the mount ", target, " may be written to is not known");
     const int read_only = !json_is_true(writable);
     if (strcmp(type, "bind") == 0 && is_plain(source)) {
-        int alone = json_is_true(
-            json_object_get(json_object_get(wish, "BindOptions"), "NonRecursive"));
-        copy = json_pack("{s:s, s:s, s:s, s:b, s:{s:b}}", "Type", "bind", "Source", source,
-                         "Target", target, "ReadOnly", read_only, "BindOptions", "NonRecursive",
-                         alone);
+        int alone =
+            json_is_true(json_object_get(json_object_get(wish, "BindOptions"), "NonRecursive"));
+        copy =
+            json_pack("{s:s, s:s, s:s, s:b, s:{s:b}}", "Type", "bind", "Source", source, "Target",
+                      target, "ReadOnly", read_only, "BindOptions", "NonRecursive", alone);
     } else if (strcmp(type, "volume") == 0 && name[0]) {
         const char *part = string_of(json_object_get(wish, "VolumeOptions"), "Subpath");
         if (part[0])
@@ -154,8 +155,8 @@ static bool is_tmpfs_over(const json_t *tmpfs, const char *cwd, const char *than
 }
 
 /* What lies beneath `root` in the container lies there in the ghost, too. */
-static int copy_beneath(const json_t *inspect, const json_t *mounts, const char *root,
-                        json_t *into, char why[static GHOST_WHY_MAX])
+static int copy_beneath(const json_t *inspect, const json_t *mounts, const char *root, json_t *into,
+                        char why[static GHOST_WHY_MAX])
 {
     const json_t *tmpfs = json_object_get(json_object_get(inspect, "HostConfig"), "Tmpfs");
     const json_t *mount;
@@ -166,8 +167,9 @@ static int copy_beneath(const json_t *inspect, const json_t *mounts, const char 
     json_array_foreach(mounts, i, mount)
     {
         target = string_of(mount, "Destination");
-        if (!is_plain(target) || (target[0] == '/' && !is_in(target, root)) ||
-            strcmp(target, root) == 0)
+        if (!is_plain(target))
+            return say(why, "where the mount ", target, " of the container lies is not clear");
+        if (!is_in(target, root) || strcmp(target, root) == 0)
             continue;
         int result = copy_mount(inspect, mount, into, why);
         if (result != 0)
@@ -175,8 +177,9 @@ static int copy_beneath(const json_t *inspect, const json_t *mounts, const char 
     }
     json_object_foreach((json_t *)tmpfs, target, options)
     {
-        if (is_in(target, root) && is_plain(target) &&
-            json_array_append_new(into, tmpfs_at(target)) < 0)
+        if (!is_plain(target))
+            return say(why, "where the tmpfs ", target, " of the container lies is not clear");
+        if (is_in(target, root) && json_array_append_new(into, tmpfs_at(target)) < 0)
             return -ENOMEM;
     }
     return json_array_size(into) > MOUNTS_MAX
@@ -377,8 +380,9 @@ int ghost_body(const GhostBody *body, json_t **ret, char why[static GHOST_WHY_MA
     if (!arguments || !env) {
         json_decref(arguments);
         json_decref(env);
-        return say(why, "its arguments or environment are not UTF-8, which the engine's API "
-                        "cannot carry: ",
+        return say(why,
+                   "its arguments or environment are not UTF-8, which the engine's API "
+                   "cannot carry: ",
                    order->command, "");
     }
     (void)snprintf(user, sizeof user, "%u:%u", order->uid, order->gid);
@@ -400,5 +404,5 @@ ExecFailure ghost_failure_of(unsigned status, const char *words)
     if (strstr(words, "permission denied") || strstr(words, "exec format error"))
         return EXEC_FAILURE_NOT_RUNNABLE;
     return status == 409 || status >= 500 || status == 0 ? EXEC_FAILURE_BROKEN
-                                                        : EXEC_FAILURE_NOT_RUNNABLE;
+                                                         : EXEC_FAILURE_NOT_RUNNABLE;
 }

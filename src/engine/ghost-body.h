@@ -36,7 +36,7 @@ int ghost_image_of(const json_t *inspect, const json_t *mounts, const char **ret
 typedef struct GhostBody {
     const GhostOrder *order;
     const PolicyGhost *settings;
-    const char *image;        /* id */
+    const char *image; /* id */
     const json_t *mounts;
     const char *owner, *life; /* labels: whose it is, and of which life of the engine process */
 } GhostBody;

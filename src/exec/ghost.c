@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -132,6 +134,28 @@ void ghost_signal(Request *request, int signal_number, bool group)
         request->ghost_signal = (uint8_t)signal_number;
         ghost_kill(request);
     }
+}
+
+/* linux/pidfd.h of Linux 6.15; Debian 12's is older. */
+typedef struct PidfdInfo {
+    uint64_t mask, cgroup;
+    uint32_t ids[11];
+    int32_t exit_code;
+} PidfdInfo;
+#define PIDFD_INFO_HAS_EXIT (UINT64_C(1) << 3)
+#define PIDFD_INFO_GET _IOWR(0xFF, 11, PidfdInfo)
+
+uint8_t ghost_died_of(const Request *request)
+{
+    PidfdInfo info = {.mask = PIDFD_INFO_HAS_EXIT};
+
+    if (request->ghost_signal)
+        return request->ghost_signal;
+    if (!pidref_is_set(&request->ghost) ||
+        ioctl(request->ghost.pidfd, PIDFD_INFO_GET, &info) < 0 ||
+        !(info.mask & PIDFD_INFO_HAS_EXIT) || !WIFSIGNALED(info.exit_code))
+        return 0;
+    return (uint8_t)WTERMSIG(info.exit_code);
 }
 
 void ghost_kill(Request *request)

@@ -16,5 +16,8 @@
 int ghost_link_take(Executor *executor, int fd);
 /* One of the signals that a caller may send; to the first process, or to its process group. */
 void ghost_signal(Request *request, int signal_number, bool group);
+/* The relay has ended well: the signal that the command has died of, as far as that can be known
+ * exactly; 0: of none. */
+uint8_t ghost_died_of(const Request *request);
 /* Ends the container at once, if it can be seen. */
 void ghost_kill(Request *request);

@@ -339,9 +339,9 @@ static void on_exited(Cell *cell UNUSED, uint8_t kind, uint8_t value, unsigned l
     Buffer payload = BUFFER_EMPTY(64);
     bool was_ending = request->state == REQUEST_ENDING;
 
-    if (request->ghost_signal && kind == 0 && value == 0) {
+    if (request->relays && kind == 0 && value == 0 && ghost_died_of(request)) {
         kind = 1;
-        value = request->ghost_signal;
+        value = ghost_died_of(request);
     }
     request->exit_kind = kind;
     request->exit_value = value;

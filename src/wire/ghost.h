@@ -27,7 +27,9 @@ enum {
     GHOST_START,         /* warden → engine: no payload */
     GHOST_STARTED,       /* engine → warden: string image id, string container id */
     GHOST_END,           /* warden → engine: u32 ms until it is killed (0: at once) */
-    GHOST_ENDED,         /* engine → warden: u8 kind (0 code, 1 signal), u8 value */
+    GHOST_FREEZE,        /* warden → engine: u8 1: nothing of it runs until 0 */
+    GHOST_ENDED,         /* engine → warden: u8 exit code, as the engine says it: 128 and the
+                            signal where that was the end */
     GHOST_FAILED,        /* engine → warden: u8 ExecFailure, string why. Nothing of it is left, or
                             will be */
     GHOST_STREAM,        /* engine → executor, 1 fd: the attached container's stream */

@@ -1,0 +1,597 @@
+/*
+ * See ghost.h. A ghost has at most one call under way beside its wait and its look at the process,
+ * and each callback takes the one step that follows. One that ends is unlinked and freed when
+ * nothing of it is left.
+ */
+#include "engine/ghost.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "engine/ghost-private.h"
+
+#define WAIT_MAX_MS (40u * 24 * 3600 * 1000) /* the warden ends it sooner */
+#define KILLED_MAX_MS 10000u                 /* then it is removed by force */
+
+static void remove_container(Ghost *ghost);
+
+/* Life and death. */
+
+static void unuse(PolicyShare *share)
+{
+    if (share && --share->users == 0) {
+        (void)policy_free(share->policy);
+        free(share);
+    }
+}
+
+static void free_ghost(Ghost *ghost)
+{
+    Ghost **link = &ghost->ghosts->all;
+
+    while (*link != ghost)
+        link = &(*link)->next;
+    *link = ghost->next;
+    (void)event_del(&ghost->timer);
+    engine_cancel(ghost->call);
+    engine_cancel(ghost->wait);
+    engine_cancel(ghost->look);
+    json_decref(ghost->mounts);
+    ghost_order_done(&ghost->order);
+    free(ghost->payload);
+    unuse(ghost->share);
+    free(ghost);
+}
+
+static Ghost *find(const Ghosts *ghosts, uint64_t key)
+{
+    for (Ghost *ghost = ghosts->all; ghost; ghost = ghost->next)
+        if (ghost->key == key && ghost->state != GHOST_REMOVING)
+            return ghost;
+    return NULL;
+}
+
+static void tell(Ghost *ghost, uint16_t type, Buffer *payload)
+{
+    Ghosts *ghosts = ghost->ghosts;
+    ghosts->handlers->to_warden(type, ghost->key, payload, ghosts->userdata);
+}
+
+/* The warden has heard of its end; what there is of it goes. */
+static void let_go(Ghost *ghost)
+{
+    ghost->wait = engine_cancel(ghost->wait);
+    ghost->look = engine_cancel(ghost->look);
+    (void)event_del(&ghost->timer);
+    if (ghost->state == GHOST_CREATING) { /* its name comes with the answer */
+        ghost->state = GHOST_REMOVING;
+        return;
+    }
+    ghost->call = engine_cancel(ghost->call);
+    ghost->state = GHOST_REMOVING;
+    if (ghost->container[0])
+        remove_container(ghost);
+    else
+        free_ghost(ghost);
+}
+
+void ghost_fail(Ghost *ghost, ExecFailure failure, const char *why)
+{
+    Buffer payload = BUFFER_EMPTY(8192);
+
+    buffer_put_u8(&payload, (uint8_t)failure);
+    buffer_put_string(&payload, why);
+    tell(ghost, GHOST_FAILED, &payload);
+    buffer_done(&payload);
+    let_go(ghost);
+}
+
+void ghost_fail_answer(Ghost *ghost, const char *what, const EngineAnswer *answer)
+{
+    char why[GHOST_WHY_MAX + ENGINE_WORDS_MAX];
+
+    (void)snprintf(why, sizeof why, "%s: %s", what, answer->words);
+    ghost_fail(ghost, ghost_failure_of(answer->error ? 0 : answer->status, answer->words), why);
+}
+
+/* A call that could not be begun. */
+static bool begun(Ghost *ghost, int result)
+{
+    if (result >= 0)
+        return true;
+    ghost_fail(ghost, EXEC_FAILURE_BROKEN,
+               result == -EAGAIN ? "too many commands run in containers; try again"
+                                 : strerror(-result));
+    return false;
+}
+
+/* The end of a container. */
+
+static void on_removed(const EngineAnswer *answer, void *userdata)
+{
+    Ghost *ghost = userdata;
+    bool gone = engine_succeeded(answer) ||
+                (answer->error == 0 && (answer->status == 404 || answer->status == 409));
+
+    ghost->call = NULL;
+    if (!gone)
+        log_warning("the container %.12s cannot be removed now: %s", ghost->container,
+                    answer->words);
+    free_ghost(ghost);
+}
+
+static void remove_container(Ghost *ghost)
+{
+    if (engine_container_remove(ghost->ghosts->engine, ghost->container, true, on_removed, ghost,
+                                &ghost->call) < 0)
+        free_ghost(ghost); /* it stays until the next life */
+}
+
+static void on_killed(const EngineAnswer *answer UNUSED, void *userdata)
+{
+    Ghost *ghost = userdata;
+    ghost->call = NULL; /* its wait tells the rest, or the timer */
+}
+
+static void kill_container(Ghost *ghost)
+{
+    if (engine_container_kill(ghost->ghosts->engine, ghost->container, "KILL", on_killed, ghost,
+                              &ghost->call) < 0)
+        ghost->call = NULL;
+}
+
+/* Engines kill nothing that is paused. */
+static void on_thawed(const EngineAnswer *answer UNUSED, void *userdata)
+{
+    Ghost *ghost = userdata;
+
+    ghost->call = NULL;
+    kill_container(ghost);
+}
+
+/* At once. First it is killed, so that its wait tells how it ended. */
+static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
+{
+    Ghost *ghost = userdata;
+    const struct timeval later = clock_timeval_of_ms(KILLED_MAX_MS);
+
+    if (ghost->state < GHOST_STARTING) {
+        ghost_fail(ghost, EXEC_FAILURE_BROKEN, "it was ended before it had started");
+    } else if (ghost->ending && ghost->state == GHOST_RUNNING) {
+        ghost->ending = false;
+        (void)event_add(&ghost->timer, &later);
+        ghost->call = engine_cancel(ghost->call);
+        if (!ghost->frozen)
+            kill_container(ghost);
+        else if (engine_container_unpause(ghost->ghosts->engine, ghost->container, on_thawed, ghost,
+                                          &ghost->call) < 0)
+            ghost->call = NULL;
+    } else {
+        ghost_fail(ghost, EXEC_FAILURE_BROKEN, "its container did not end and was removed");
+    }
+}
+
+static bool obey_end(Ghost *ghost, Reader *reader)
+{
+    struct timeval grace = clock_timeval_of_ms(reader_u32(reader));
+
+    if (!reader_done(reader))
+        return false;
+    ghost->ending = true;
+    if (grace.tv_sec == 0 && grace.tv_usec == 0)
+        on_timer(-1, 0, ghost);
+    else
+        (void)event_add(&ghost->timer, &grace);
+    return true;
+}
+
+/* Running. */
+
+static void on_waited(const EngineAnswer *answer, void *userdata)
+{
+    Ghost *ghost = userdata;
+    Buffer payload = BUFFER_EMPTY(16);
+    int64_t code = 0;
+
+    ghost->wait = NULL;
+    if (ghost->state == GHOST_STARTING)
+        return; /* its start tells why */
+    if (!engine_succeeded(answer) || engine_decode_exit(answer->json, &code) < 0 || code < 0 ||
+        code > 255) {
+        ghost_fail_answer(ghost, "how it ended is not known", answer);
+        return;
+    }
+    buffer_put_u8(&payload, (uint8_t)code);
+    tell(ghost, GHOST_ENDED, &payload);
+    buffer_done(&payload);
+    free_ghost(ghost); /* the engine removes it */
+}
+
+static void on_looked(const EngineAnswer *answer, void *userdata)
+{
+    Ghost *ghost = userdata;
+    Ghosts *ghosts = ghost->ghosts;
+    EngineContainer container;
+    Buffer payload = BUFFER_EMPTY(256);
+
+    ghost->look = NULL;
+    if (!engine_succeeded(answer) || engine_decode_container(answer->json, &container) < 0 ||
+        container.pid <= 1)
+        return; /* it is gone already, or out of sight */
+    buffer_put_u32(&payload, (uint32_t)container.pid);
+    buffer_put_string(&payload, ghost->container);
+    ghosts->handlers->to_executor(GHOST_PROCESS, ghost->key, &payload, -EBADF, ghosts->userdata);
+    buffer_done(&payload);
+}
+
+static void on_started(const EngineAnswer *answer, void *userdata)
+{
+    Ghost *ghost = userdata;
+    Engine *engine = ghost->ghosts->engine;
+    Buffer payload = BUFFER_EMPTY(512);
+
+    ghost->call = NULL;
+    if (!engine_succeeded(answer)) {
+        ghost_fail_answer(ghost, "its container cannot be started", answer);
+        return;
+    }
+    ghost->state = GHOST_RUNNING;
+    buffer_put_string(&payload, ghost->image);
+    buffer_put_string(&payload, ghost->container);
+    tell(ghost, GHOST_STARTED, &payload);
+    buffer_done(&payload);
+    if (!ghost->wait) { /* it ended before we heard that it had started */
+        (void)begun(ghost, engine_container_wait(engine, ghost->container, false, WAIT_MAX_MS,
+                                                 on_waited, ghost, &ghost->wait));
+        return;
+    }
+    if (engine_container_inspect(engine, ghost->container, on_looked, ghost, &ghost->look) < 0)
+        ghost->look = NULL;
+    if (ghost->ending && !event_pending(&ghost->timer, EV_TIMEOUT, NULL))
+        on_timer(-1, 0, ghost);
+}
+
+static bool obey_start(Ghost *ghost, Reader *reader)
+{
+    Engine *engine = ghost->ghosts->engine;
+
+    if (!reader_done(reader) || ghost->state != GHOST_ATTACHED)
+        return false;
+    ghost->state = GHOST_STARTING;
+    if (begun(ghost, engine_container_wait(engine, ghost->container, true, WAIT_MAX_MS, on_waited,
+                                           ghost, &ghost->wait)))
+        (void)begun(ghost, engine_container_start(engine, ghost->container, on_started, ghost,
+                                                  &ghost->call));
+    return true;
+}
+
+static void on_frozen(const EngineAnswer *answer, void *userdata)
+{
+    Ghost *ghost = userdata;
+
+    ghost->call = NULL;
+    if (!engine_succeeded(answer))
+        log_warning("the container %.12s cannot be %s: %s", ghost->container,
+                    ghost->frozen ? "paused" : "resumed", answer->words);
+}
+
+static bool obey_freeze(Ghost *ghost, Reader *reader)
+{
+    Engine *engine = ghost->ghosts->engine;
+    bool frozen = reader_u8(reader) != 0;
+
+    if (!reader_done(reader))
+        return false;
+    ghost->frozen = frozen;
+    if (ghost->state != GHOST_RUNNING)
+        return true;
+    ghost->call = engine_cancel(ghost->call);
+    int result =
+        frozen ? engine_container_pause(engine, ghost->container, on_frozen, ghost, &ghost->call)
+               : engine_container_unpause(engine, ghost->container, on_frozen, ghost, &ghost->call);
+    if (result < 0)
+        ghost->call = NULL;
+    return true;
+}
+
+/* The way there. */
+
+static void on_attached(int fd, const EngineAnswer *answer, void *userdata)
+{
+    _cleanup_fd_ int stream = fd;
+    Ghost *ghost = userdata;
+    Ghosts *ghosts = ghost->ghosts;
+
+    ghost->call = NULL;
+    if (stream < 0) {
+        ghost_fail_answer(ghost, "its container's streams cannot be had", answer);
+        return;
+    }
+    (void)fd_set_nonblock(stream, false); /* the relay's from now on */
+    ghost->state = GHOST_ATTACHED;
+    ghosts->handlers->to_executor(GHOST_STREAM, ghost->key, NULL, stream, ghosts->userdata);
+}
+
+static void on_created(const EngineAnswer *answer, void *userdata)
+{
+    Ghost *ghost = userdata;
+    const char *id = engine_succeeded(answer) ? engine_decode_id(answer->json) : NULL;
+
+    ghost->call = NULL;
+    if (id)
+        (void)snprintf(ghost->container, sizeof ghost->container, "%s", id);
+    if (ghost->state == GHOST_REMOVING) {
+        if (id)
+            remove_container(ghost);
+        else
+            free_ghost(ghost);
+        return;
+    }
+    ghost->state = GHOST_ATTACHING;
+    if (!id) {
+        ghost_fail_answer(ghost, "its container cannot be made", answer);
+        return;
+    }
+    (void)begun(ghost,
+                engine_container_attach(ghost->ghosts->engine, ghost->container,
+                                        ghost->order.has_stdin, on_attached, ghost, &ghost->call));
+}
+
+void ghost_on_image(Ghost *ghost)
+{
+    Ghosts *ghosts = ghost->ghosts;
+    char why[GHOST_WHY_MAX], name[64];
+    json_t *body = NULL;
+
+    if (ghost->only_resolve) {
+        Buffer payload = BUFFER_EMPTY(256);
+        buffer_put_string(&payload, ghost->image);
+        tell(ghost, GHOST_RESOLVED, &payload);
+        buffer_done(&payload);
+        free_ghost(ghost);
+        return;
+    }
+    int result = ghost_body(&(GhostBody){.order = &ghost->order,
+                                         .settings = ghost->settings,
+                                         .image = ghost->image,
+                                         .mounts = ghost->mounts,
+                                         .owner = ghosts->owner,
+                                         .life = ghosts->life},
+                            &body, why);
+    if (result != 0) {
+        ghost_fail(ghost, result < 0 ? EXEC_FAILURE_BROKEN : EXEC_FAILURE_NOT_RUNNABLE,
+                   result < 0 ? strerror(-result) : why);
+        return;
+    }
+    (void)snprintf(name, sizeof name, "clawrden-%s", ghost->order.request);
+    ghost->state = GHOST_CREATING;
+    result = engine_container_create(ghosts->engine, name, body, on_created, ghost, &ghost->call);
+    json_decref(body);
+    if (result < 0)
+        ghost->state = GHOST_PREPARING;
+    (void)begun(ghost, result);
+}
+
+static void on_mounts(Ghost *ghost, int result, const char *why)
+{
+    if (result == 0)
+        ghost_find_image(ghost);
+    else
+        ghost_fail(ghost, result < 0 ? EXEC_FAILURE_BROKEN : EXEC_FAILURE_CWD,
+                   result < 0 ? strerror(-result) : why);
+}
+
+static void on_caller(const EngineAnswer *answer, void *userdata)
+{
+    Ghost *ghost = userdata;
+    char why[GHOST_WHY_MAX] = "";
+
+    ghost->call = NULL;
+    if (!engine_succeeded(answer)) {
+        ghost_fail_answer(ghost, "the caller's container cannot be looked at", answer);
+        return;
+    }
+    on_mounts(ghost, ghost_mounts_of_container(answer->json, ghost->order.cwd, &ghost->mounts, why),
+              why);
+}
+
+static void find_mounts(Ghost *ghost)
+{
+    char why[GHOST_WHY_MAX] = "";
+
+    if (ghost->order.container[0])
+        (void)begun(ghost, engine_container_inspect(ghost->ghosts->engine, ghost->order.container,
+                                                    on_caller, ghost, &ghost->call));
+    else
+        on_mounts(
+            ghost,
+            ghost_mounts_of_policy(ghost->share->policy, ghost->order.cwd, &ghost->mounts, why),
+            why);
+}
+
+/* Orders. */
+
+static PolicyShare *policy_of(const Ghosts *ghosts, const char *digest)
+{
+    for (size_t i = 0; i < GHOST_POLICIES; i++)
+        if (ghosts->policies[i] && strcmp(policy_digest(ghosts->policies[i]->policy), digest) == 0)
+            return ghosts->policies[i];
+    return NULL;
+}
+
+/* What the policy says of the order, as this process has it from the parent. */
+static bool apply_policy(Ghost *ghost)
+{
+    const GhostOrder *order = &ghost->order;
+
+    ghost->share = policy_of(ghost->ghosts, order->policy);
+    if (!ghost->share)
+        return false;
+    ghost->share->users++;
+    const Policy *policy = ghost->share->policy;
+    ghost->settings =
+        policy_ghost(policy, order->rule == UINT64_MAX ? SIZE_MAX : (size_t)order->rule);
+    if (!ghost->settings)
+        return false;
+    ghost->reference = ghost->settings->image ? ghost->settings->image
+                                              : policy_ghost_image(policy, order->command);
+    return ghost->reference != NULL;
+}
+
+static bool take_order(Ghosts *ghosts, const LinkFrame *frame)
+{
+    Ghost *ghost = calloc(1, sizeof *ghost);
+
+    if (!ghost)
+        return true; /* the warden's deadline tells */
+    *ghost = (Ghost){.ghosts = ghosts,
+                     .key = frame->key,
+                     .only_resolve = frame->type == GHOST_RESOLVE,
+                     .payload = malloc(frame->size + 1),
+                     .next = ghosts->all};
+    ghosts->all = ghost;
+    (void)event_assign(&ghost->timer, ghosts->loop, -1, 0, on_timer, ghost);
+    int result = -ENOMEM;
+    if (ghost->payload) {
+        memcpy(ghost->payload, frame->payload, frame->size);
+        result = ghost_order_decode(ghost->payload, frame->size, ghost->groups, &ghost->order);
+    }
+    if (result == -EPROTO) {
+        free_ghost(ghost);
+        return false;
+    }
+    if (result < 0)
+        ghost_fail(ghost, EXEC_FAILURE_BROKEN, strerror(-result));
+    else if (!apply_policy(ghost))
+        ghost_fail(ghost, EXEC_FAILURE_DRIFT,
+                   "the policy has changed since this was judged; try again");
+    else
+        find_mounts(ghost);
+    return true;
+}
+
+bool ghosts_obey(Ghosts *ghosts, const LinkFrame *frame)
+{
+    Ghost *ghost = find(ghosts, frame->key);
+    Reader reader = reader_of(frame->payload, frame->size);
+
+    switch (frame->type) {
+    case GHOST_RESOLVE:
+    case GHOST_CREATE:
+        return !ghost && take_order(ghosts, frame);
+    case GHOST_START:
+        return !ghost || obey_start(ghost, &reader);
+    case GHOST_FREEZE:
+        return !ghost || obey_freeze(ghost, &reader);
+    case GHOST_END:
+        return !ghost || obey_end(ghost, &reader);
+    default:
+        return false;
+    }
+}
+
+void ghosts_end_all(Ghosts *ghosts)
+{
+    for (Ghost *ghost = ghosts->all, *next; ghost; ghost = next) {
+        next = ghost->next;
+        if (ghost->state != GHOST_REMOVING)
+            let_go(ghost);
+    }
+}
+
+/* What is left of earlier lives. */
+
+static void on_swept(const EngineAnswer *answer UNUSED, void *userdata UNUSED)
+{
+}
+
+static void on_list(const EngineAnswer *answer, void *userdata)
+{
+    Ghosts *ghosts = userdata;
+    const json_t *entry;
+    size_t i, removed = 0;
+
+    ghosts->sweep = NULL;
+    if (!engine_succeeded(answer) || !json_is_array(answer->json))
+        return; /* tried again with the next connection */
+    ghosts->swept = true;
+    json_array_foreach(answer->json, i, entry)
+    {
+        const char *id = engine_decode_id(entry);
+        const char *life =
+            json_string_value(json_object_get(json_object_get(entry, "Labels"), GHOST_LABEL_LIFE));
+        if (!id || (life && strcmp(life, ghosts->life) == 0))
+            continue;
+        removed += engine_container_remove(ghosts->engine, id, true, on_swept, NULL, NULL) == 0;
+    }
+    if (removed > 0)
+        log_info("%zu containers that an earlier warden had left behind are removed", removed);
+}
+
+void ghosts_connected(Ghosts *ghosts)
+{
+    char label[sizeof GHOST_LABEL + GHOST_OWNER_SIZE + 1];
+
+    if (ghosts->swept || ghosts->sweep)
+        return;
+    (void)snprintf(label, sizeof label, GHOST_LABEL "=%s", ghosts->owner);
+    if (engine_container_list(ghosts->engine, label, true, on_list, ghosts, &ghosts->sweep) < 0)
+        ghosts->sweep = NULL;
+}
+
+/* All of them. */
+
+void ghosts_set_policy_take(Ghosts *ghosts, Policy *policy)
+{
+    PolicyShare *share = calloc(1, sizeof *share);
+
+    if (!share) {
+        (void)policy_free(policy);
+        return;
+    }
+    *share = (PolicyShare){.policy = policy, .users = 1};
+    unuse(ghosts->policies[GHOST_POLICIES - 1]);
+    memmove(ghosts->policies + 1, ghosts->policies,
+            (GHOST_POLICIES - 1) * sizeof *ghosts->policies);
+    ghosts->policies[0] = share;
+}
+
+int ghosts_new(Ghosts **ret, struct event_base *loop, Engine *engine, const char *owner,
+               const GhostsHandlers *handlers, void *userdata)
+{
+    uint64_t life = 0;
+    Ghosts *ghosts = calloc(1, sizeof *ghosts);
+
+    if (!ghosts)
+        return -ENOMEM;
+    *ghosts = (Ghosts){.loop = loop, .engine = engine, .handlers = handlers, .userdata = userdata};
+    if (getrandom(&life, sizeof life, 0) != sizeof life) {
+        free(ghosts);
+        return -EIO;
+    }
+    (void)snprintf(ghosts->owner, sizeof ghosts->owner, "%s", owner);
+    (void)snprintf(ghosts->life, sizeof ghosts->life, "%016llx", (unsigned long long)life);
+    *ret = ghosts;
+    return 0;
+}
+
+Ghosts *ghosts_free(Ghosts *ghosts)
+{
+    if (!ghosts)
+        return NULL;
+    while (ghosts->all)
+        free_ghost(ghosts->all);
+    engine_cancel(ghosts->sweep);
+    for (size_t i = 0; i < GHOST_POLICIES; i++)
+        unuse(ghosts->policies[i]);
+    free(ghosts);
+    return NULL;
+}
