@@ -285,34 +285,3 @@ void handle_policy_test(Caller *caller)
     }
     caller_ask_warden(caller, API_POLICY_TEST, &payload);
 }
-
-/* {"jail": "NAME"} or {"all": true}. The warden's word for all is "". */
-static void control(Caller *caller, uint16_t type)
-{
-    static const char *const members[] = {"jail", "all", NULL};
-
-    if (!handler_only_members(caller, members))
-        return;
-    const char *jail = json_string_value(json_object_get(caller->body, "jail"));
-    bool all = json_is_true(json_object_get(caller->body, "all"));
-    if (json_object_size(caller->body) != 1 || (!jail && !all)) {
-        caller_fail(caller, 400, "bad_target",
-                    "the body must be {\"jail\": \"NAME\"} or {\"all\": true}");
-        return;
-    }
-    if (jail && !is_jail_name(jail)) {
-        caller_fail(caller, 404, "no_such_jail", "there is no such jail");
-        return;
-    }
-    ask_with(caller, type, jail ? jail : "");
-}
-
-void handle_kill(Caller *caller)
-{
-    control(caller, API_KILL);
-}
-
-void handle_resume(Caller *caller)
-{
-    control(caller, API_RESUME);
-}

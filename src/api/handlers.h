@@ -20,8 +20,6 @@ void handle_jail(Caller *caller);
 void handle_policy(Caller *caller);
 void handle_policy_test(Caller *caller);
 void handle_reload(Caller *caller);
-void handle_kill(Caller *caller);
-void handle_resume(Caller *caller);
 /* False when the body holds a member that is not among `names` (NULL-terminated); answered. */
 bool handler_only_members(Caller *caller, const char *const *names);
 /* A question that is its actor alone. */

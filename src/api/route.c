@@ -36,6 +36,7 @@ static const Route routes[] = {
     {HTTP_POST, "/api/policy/test", handle_policy_test, ROUTE_NEEDS_VIEWER, NULL},
     {HTTP_POST, "/api/policy/reload", handle_reload, ROUTE_NEEDS_ADMIN, NULL},
     {HTTP_POST, "/api/kill", handle_kill, ROUTE_NEEDS_APPROVER, NULL},
+    {HTTP_POST, "/api/pause", handle_pause, ROUTE_NEEDS_APPROVER, NULL},
     {HTTP_POST, "/api/resume", handle_resume, ROUTE_NEEDS_APPROVER, NULL},
     {HTTP_GET, "/api/history", handle_history, ROUTE_NEEDS_VIEWER, history_parameters},
     {HTTP_GET, "/api/events", handle_events, ROUTE_NEEDS_VIEWER, events_parameters},

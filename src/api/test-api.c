@@ -148,11 +148,20 @@ static void test_kill_resume_reload(void **state)
     static const struct {
         const char *path, *body;
         uint16_t type;
-        const char *jail;
+        SwitchScope scope;
+        const char *name;
+        uint64_t for_ms;
+        const char *reason;
     } calls[] = {
-        {"/api/kill", "{\"jail\":\"my-agent\"}", API_KILL, "my-agent"},
-        {"/api/kill", "{\"all\":true}", API_KILL, ""},
-        {"/api/resume", "{\"jail\":\"default\"}", API_RESUME, "default"},
+        {"/api/kill", "{\"jail\":\"my-agent\",\"reason\":null}", API_KILL, SWITCH_SCOPE_JAIL,
+         "my-agent", 0, ""},
+        {"/api/kill", "{\"all\":true,\"reason\":\"fire\"}", API_KILL, SWITCH_SCOPE_ALL, "", 0,
+         "fire"},
+        {"/api/pause", "{\"all\":true,\"for_ms\":60000}", API_PAUSE, SWITCH_SCOPE_ALL, "", 60000,
+         ""},
+        {"/api/pause", "{\"container\":\"0123456789ab\"}", API_PAUSE, SWITCH_SCOPE_CONTAINER,
+         "0123456789ab", 0, ""},
+        {"/api/resume", "{\"jail\":\"default\"}", API_RESUME, SWITCH_SCOPE_JAIL, "default", 0, ""},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
@@ -168,7 +177,10 @@ static void test_kill_resume_reload(void **state)
         assert_int_equal(actor_decode(&reader, &actor), 0);
         assert_string_equal(actor.name, "root (uid 0)");
         assert_string_equal(actor.via, "api");
-        assert_string_equal(reader_string(&reader), calls[i].jail);
+        assert_int_equal(reader_u8(&reader), calls[i].scope);
+        assert_string_equal(reader_string(&reader), calls[i].name);
+        assert_true(reader_u64(&reader) == calls[i].for_ms);
+        assert_string_equal(reader_string(&reader), calls[i].reason);
         assert_true(reader_done(&reader));
         warden_answers(stage, frame.key, 200, "{}");
         assert_int_equal(hear(fd, text, sizeof text), 200);
@@ -224,6 +236,16 @@ static void test_mistakes_have_names(void **state)
         {"POST /api/kill", "application/json", "{\"jail\":\"../x\"}", 404, "no_such_jail"},
         {"POST /api/kill", "application/json", "{\"all\":true,\"jail\":\"a\"}", 400, "bad_target"},
         {"POST /api/kill", "application/json", "{\"al\":true}", 400, "unknown_member"},
+        {"POST /api/kill", "application/json", "{\"all\":true,\"for_ms\":999}", 400, "bad_time"},
+        {"POST /api/pause", "application/json", "{\"all\":true,\"for_ms\":\"1m\"}", 400,
+         "bad_time"},
+        {"POST /api/pause", "application/json", "{\"all\":true,\"reason\":7}", 400, "bad_reason"},
+        {"POST /api/pause", "application/json", "{\"jail\":\"a\",\"container\":\"b\"}", 400,
+         "bad_target"},
+        {"POST /api/pause", "application/json", "{\"container\":\"../b\"}", 404, "not_found"},
+        {"POST /api/pause", "application/json", "{\"container\":7}", 400, "bad_target"},
+        {"POST /api/resume", "application/json", "{\"all\":true,\"for_ms\":5000}", 400,
+         "unknown_member"},
         {"POST /api/queue/X/deny", "application/json", "{\"reason\":1}", 400, "bad_reason"},
         {"POST /api/queue/X/deny", "application/json", "{\"why\":\"x\"}", 400, "unknown_member"},
     };

@@ -107,6 +107,13 @@ static void kill_all(Cell *cell)
     }
 }
 
+static void freeze(Cell *cell, bool frozen)
+{
+    int result = cgroup_leaf_freeze(cell->leaf, frozen);
+    if (result < 0)
+        log_error("cannot %s a cgroup: %s", frozen ? "freeze" : "thaw", strerror(-result));
+}
+
 static void done(Cell *cell)
 {
     if (cell->is_watched)
@@ -120,5 +127,6 @@ const CellKind cell_kind_cgroup = {
     .signal = send_signal,
     .signal_all = send_signal_to_all,
     .kill = kill_all,
+    .freeze = freeze,
     .done = done,
 };

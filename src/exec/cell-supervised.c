@@ -108,6 +108,11 @@ static void kill_all(Cell *cell)
     tell(cell, SUPERVISOR_KILL_ALL, 0, false);
 }
 
+static void freeze(Cell *cell, bool frozen)
+{
+    tell(cell, SUPERVISOR_FREEZE, frozen, false);
+}
+
 static void done(Cell *cell)
 {
     (void)event_del(&cell->lead_event);
@@ -121,5 +126,6 @@ const CellKind cell_kind_supervised = {
     .signal = send_signal,
     .signal_all = send_signal_to_all,
     .kill = kill_all,
+    .freeze = freeze,
     .done = done,
 };

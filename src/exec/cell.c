@@ -322,6 +322,11 @@ void cell_kill(Cell *cell)
     cell->block->kind->kill(cell);
 }
 
+void cell_freeze(Cell *cell, bool frozen)
+{
+    cell->block->kind->freeze(cell, frozen);
+}
+
 void cell_abandon(Cell *cell)
 {
     cell->userdata = NULL;

@@ -69,6 +69,7 @@ struct CellKind {
     void (*signal)(Cell *cell, int signal_number, bool group);
     void (*signal_all)(Cell *cell, int signal_number);
     void (*kill)(Cell *cell);
+    void (*freeze)(Cell *cell, bool frozen);
     /* Releases what the kind holds. */
     void (*done)(Cell *cell);
 };
@@ -125,6 +126,10 @@ void cell_signal(Cell *cell, int signal_number, bool group);
 /* To every process in the cell. */
 void cell_signal_all(Cell *cell, int signal_number);
 void cell_kill(Cell *cell);
+/* Nothing in the cell runs until it is thawed; killing works all the same. A supervisor can only
+ * stop (SIGSTOP) what it finds, again and again: whoever may signal those processes can have them
+ * run for a moment, and thawing continues what had stopped by itself. */
+void cell_freeze(Cell *cell, bool frozen);
 /* Nobody wants to hear of it any more: kills it. */
 void cell_abandon(Cell *cell);
 

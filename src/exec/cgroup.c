@@ -428,7 +428,7 @@ void cgroup_leaf_release(CgroupLeaf *leaf)
     CgroupTree *tree = leaf->tree;
     char name[16];
 
-    if (!leaf->killed && tree->n_pool < POOL_MAX) {
+    if (!leaf->killed && !leaf->frozen && tree->n_pool < POOL_MAX) {
         leaf->next = tree->pool;
         tree->pool = leaf;
         tree->n_pool++;
@@ -546,4 +546,12 @@ int cgroup_leaf_kill(CgroupLeaf *leaf)
 {
     leaf->killed = true;
     return write_file(leaf->directory_fd, "cgroup.kill", "1");
+}
+
+int cgroup_leaf_freeze(CgroupLeaf *leaf, bool frozen)
+{
+    int result = write_file(leaf->directory_fd, "cgroup.freeze", frozen ? "1" : "0");
+    if (result == 0)
+        leaf->frozen = frozen;
+    return result;
 }

@@ -33,6 +33,7 @@ typedef struct CgroupLeaf {
     int events_fd; /* cgroup.events: pread(2) and POLLPRI */
     unsigned number;
     bool killed; /* not to be forked into again */
+    bool frozen;
     struct CgroupLeaf *next;
 } CgroupLeaf;
 
@@ -65,8 +66,11 @@ int cgroup_leaf_is_populated(const CgroupLeaf *leaf);
 int cgroup_leaf_count(const CgroupLeaf *leaf, unsigned most);
 /* Sends a signal to each process that is in it now. A number or -errno. */
 int cgroup_leaf_signal(const CgroupLeaf *leaf, int signal_number);
-/* SIGKILL to all of it. 0 or -errno. */
+/* SIGKILL to all of it, frozen or not. 0 or -errno. */
 int cgroup_leaf_kill(CgroupLeaf *leaf);
+/* Nothing in it runs until it is thawed, whatever signal comes, except that it can be killed. 0 or
+ * -errno. */
+int cgroup_leaf_freeze(CgroupLeaf *leaf, bool frozen);
 
 /* The path after "0::" in the text of /proc/PID/cgroup, NUL-terminated in place; NULL if none. */
 char *cgroup_path_in(char *text);

@@ -441,6 +441,18 @@ static bool obey_signal(Request *request, const LinkFrame *frame)
     return true;
 }
 
+static bool obey_freeze(Request *request, const LinkFrame *frame)
+{
+    Reader reader = reader_of(frame->payload, frame->size);
+    bool frozen = reader_u8(&reader) != 0;
+
+    if (!reader_done(&reader) || request->state < REQUEST_STARTING)
+        return false;
+    request->is_frozen = frozen;
+    cell_freeze(request->cell, frozen);
+    return true;
+}
+
 static bool obey_end(Request *request, const LinkFrame *frame)
 {
     Reader reader = reader_of(frame->payload, frame->size);
@@ -469,6 +481,7 @@ bool request_obey(Executor *executor, const LinkFrame *frame)
                   {EXEC_HASH, obey_hash},
                   {EXEC_DROP, obey_drop},
                   {EXEC_SIGNAL, obey_signal},
+                  {EXEC_FREEZE, obey_freeze},
                   {EXEC_END, obey_end}};
 
     for (size_t i = 0; i < ARRAY_SIZE(orders); i++) {

@@ -24,13 +24,18 @@
 
 /* Between two looks at what does not want to die. */
 #define KILL_AGAIN_MS 20
+/* Between two looks at whether the frozen are: at first, and when nothing has changed for long. */
+#define FREEZE_AGAIN_MS 10
+#define FREEZE_AGAIN_MAX_MS 500
 
 typedef struct Supervisor {
     int lead_fd;
     int signal_fd;
     PidRef command;
     bool command_ended;
-    bool killing; /* KILL_ALL came: again and again until nothing is left */
+    bool killing;  /* KILL_ALL came: again and again until nothing is left */
+    bool freezing; /* FREEZE came: again and again until it is thawed */
+    int freeze_again_ms;
 } Supervisor;
 
 void supervisor_exit_of(int code, int status, uint8_t *ret_kind, uint8_t *ret_value)
@@ -93,6 +98,33 @@ static void kill_all(Supervisor *supervisor)
     supervisor->killing = true;
 }
 
+/* A fork can slip between the look and the signal, and whoever may can continue them: so it is done
+ * again, soon, then less often. */
+static void stop_all(Supervisor *supervisor)
+{
+    int longer = supervisor->freeze_again_ms * 2;
+
+    (void)descendants_signal(getpid(), NULL, 0, SIGSTOP);
+    supervisor->freeze_again_ms = longer < FREEZE_AGAIN_MAX_MS ? longer : FREEZE_AGAIN_MAX_MS;
+}
+
+static void freeze(Supervisor *supervisor, bool frozen)
+{
+    supervisor->freezing = frozen;
+    supervisor->freeze_again_ms = FREEZE_AGAIN_MS;
+    if (frozen)
+        stop_all(supervisor);
+    else
+        (void)descendants_signal(getpid(), NULL, 0, SIGCONT);
+}
+
+static int wait_ms(const Supervisor *supervisor)
+{
+    if (supervisor->killing)
+        return KILL_AGAIN_MS;
+    return supervisor->freezing ? supervisor->freeze_again_ms : -1;
+}
+
 static void obey(Supervisor *supervisor, const SupervisorMessage *order)
 {
     int signal_number = (int)order->value;
@@ -111,6 +143,9 @@ static void obey(Supervisor *supervisor, const SupervisorMessage *order)
         break;
     case SUPERVISOR_KILL_ALL:
         kill_all(supervisor);
+        break;
+    case SUPERVISOR_FREEZE:
+        freeze(supervisor, order->value != 0);
         break;
     default:
         break;
@@ -163,7 +198,7 @@ static bool step(Supervisor *supervisor)
     struct signalfd_siginfo signals;
     SupervisorMessage order = {.type = 0};
 
-    (void)poll(waits, 2, supervisor->killing ? KILL_AGAIN_MS : -1);
+    (void)poll(waits, 2, wait_ms(supervisor));
     if (waits[0].revents) {
         ssize_t size = recv(supervisor->lead_fd, &order, sizeof order, MSG_DONTWAIT);
         if (size == sizeof order)
@@ -174,6 +209,8 @@ static bool step(Supervisor *supervisor)
         }
     } else if (supervisor->killing) {
         kill_all(supervisor);
+    } else if (supervisor->freezing) {
+        stop_all(supervisor);
     }
     while (read(supervisor->signal_fd, &signals, sizeof signals) == sizeof signals) {
     }

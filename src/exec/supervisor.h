@@ -22,6 +22,7 @@ enum {
     SUPERVISOR_SIGNAL = 1, /* executor → supervisor: value signal number, extra 1 = its group */
     SUPERVISOR_SIGNAL_ALL, /* value signal number */
     SUPERVISOR_KILL_ALL,
+    SUPERVISOR_FREEZE,      /* value 1: stops all of them, and whoever is continued; 0: continues */
     SUPERVISOR_FORKED = 64, /* supervisor → executor: value pid of the runner */
     SUPERVISOR_EXITED,      /* value: kind << 8 | code; extra: processes left behind */
     SUPERVISOR_EMPTY,       /* nothing is left; the supervisor ends */

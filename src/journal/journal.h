@@ -36,7 +36,9 @@ typedef enum JournalEvent {
     JOURNAL_DENIED,
     JOURNAL_EXPIRED,
     JOURNAL_CANCELLED,
-    JOURNAL_KILLED,
+    JOURNAL_KILLED, /* a request, by the kill switch; or the switch itself */
+    JOURNAL_PAUSED,
+    JOURNAL_RESUMED,
     JOURNAL_DRIFT,
     JOURNAL_REFUSED, /* broken or unidentified callers, limits, errors: exit 125 */
     JOURNAL_LATE,    /* a second or late decision (409) */

@@ -34,7 +34,8 @@ static const char *const event_names[JOURNAL_EVENT_MAX_] = {
     [JOURNAL_LATE] = "late",           [JOURNAL_GRANT] = "grant",
     [JOURNAL_LOGIN] = "login",         [JOURNAL_CONFIG] = "config",
     [JOURNAL_START] = "start",         [JOURNAL_STOP] = "stop",
-    [JOURNAL_RECOVERY] = "recovery",
+    [JOURNAL_RECOVERY] = "recovery",   [JOURNAL_PAUSED] = "paused",
+    [JOURNAL_RESUMED] = "resumed",
 };
 
 const char *journal_event_name(JournalEvent event)

@@ -115,7 +115,7 @@ static void on_ended(evutil_socket_t fd UNUSED, short what UNUSED, void *userdat
 
 static int watch(Child *child, int control_fd)
 {
-    LinkLimits limits = {.frame_max = 256u * 1024, .queue_max = 1u << 20};
+    LinkLimits limits = {.frame_max = 512u * 1024, .queue_max = 1u << 20};
     int result = link_new_take(&child->control, child->parent->loop, control_fd, &limits,
                                &control_handlers, child);
     if (result < 0)

@@ -76,6 +76,8 @@ void parent_on_child_frame(Child *child, LinkFrame *frame)
         files_on_segment_wanted(parent, child);
     else if (frame->type == MESSAGE_HEAD && warden)
         files_on_head(parent, frame);
+    else if (frame->type == MESSAGE_SWITCHES_SAVE && warden)
+        switches_on_save(parent, child, frame);
     else if (frame->type == MESSAGE_RELOAD && warden)
         files_send_policy(parent);
     else if (frame->type == MESSAGE_JAIL_WANTED && warden)
@@ -128,7 +130,7 @@ static void start_all(Parent *parent)
 
     parent->restarting = false;
     if (!executor || !warden || children_link(warden, executor, 0, "", "") < 0 ||
-        files_send_journal(parent, warden) < 0) {
+        files_send_journal(parent, warden) < 0 || switches_send(parent, warden) < 0) {
         if (!parent->announced)
             fail(parent);
         return;
@@ -342,6 +344,7 @@ static void tear_down(Parent *parent)
     for (size_t i = 0; i < parent->n_fresh; i++)
         free(parent->fresh[i]);
     free(parent->head_path);
+    free(parent->switches);
     if (parent->loop)
         event_base_free(parent->loop);
 }

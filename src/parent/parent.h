@@ -77,7 +77,9 @@ struct Parent {
     struct event *signals[4];
     char *head_path;
     JournalHead head;
-    unsigned failures; /* restarts without a quiet time between them */
+    SwitchesFound switches_found; /* what operators have stopped: */
+    char *switches;               /* owned; the warden's words, not read here */
+    unsigned failures;            /* restarts without a quiet time between them */
     uint64_t last_failure_ms;
     bool announced, stopping, restarting;
     int exit_status;
@@ -154,6 +156,11 @@ void files_on_head(Parent *parent, const LinkFrame *frame);
 void files_send_segments(Parent *parent, Child *api);
 /* Reads certificates and key and hands them to the api. */
 void files_send_tls(Parent *parent);
+
+/* switches.c */
+void switches_load(Parent *parent);
+int switches_send(Parent *parent, Child *warden);
+void switches_on_save(Parent *parent, Child *warden, const LinkFrame *frame);
 
 /* notify.c: sd_notify(3) as systemd documents it; without NOTIFY_SOCKET nothing happens. */
 void notify_service_manager(const char *state);

@@ -208,6 +208,7 @@ int setup_open_places(Parent *parent)
     }
     if (asprintf(&parent->head_path, "%s/journal.head", options->state_dir) < 0)
         return -ENOMEM;
+    switches_load(parent);
     int loaded = journal_head_load(parent->head_path, &parent->head);
     if (loaded < 0)
         log_warning("%s: %s; the journal's tail cannot be checked against it", parent->head_path,

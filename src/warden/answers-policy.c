@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "warden/answers.h"
+#include "warden/control.h"
 
 #define TEST_ARGUMENTS_MAX 4096u
 #define EXPLANATION_MAX (256u * 1024)

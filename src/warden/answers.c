@@ -1,5 +1,5 @@
 /*
- * The api's calls: who may make which, status, kill and resume, notes. The api has found out who
+ * The api's calls: who may make which, status, notes. The api has found out who
  * asks; what that actor may do is decided here once more, so that a mistake there is no way in.
  */
 #include "warden/answers.h"
@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "warden/control.h"
 
 void answer(Warden *warden, uint64_t key, uint16_t status, Buffer *json)
 {
@@ -77,7 +78,7 @@ static void put_jail(Buffer *json, const Jail *jail)
     buffer_put_u8(json, '{');
     json_put_member(json, "name", jail->name);
     json_put_member_bool(json, "serving", jail->door != NULL);
-    json_put_member_bool(json, "paused", jail->paused);
+    control_put_jail(json, jail);
     json_put_member_u64(json, "running", jail->n_running);
     json_put_member_u64(json, "pending", jail->n_pending);
     buffer_put_u8(json, '}');
@@ -157,75 +158,9 @@ static void answer_status(Warden *warden, uint64_t key, const Actor *actor)
         if (actor_sees(actor, jail->name))
             put_jail(&json, jail);
     buffer_put_u8(&json, ']');
+    control_put_table(warden, &json, actor);
     put_you(&json, actor);
     buffer_put_u8(&json, '}');
-    answer(warden, key, 200, &json);
-}
-
-/* Kill and resume. */
-
-typedef struct Killed {
-    unsigned running, waiting;
-} Killed;
-
-/* Everything that waits or runs, and every answer that was given ahead. */
-static void kill_jail(Jail *jail, const Actor *actor, Killed *killed)
-{
-    for (Request *request = jail->requests, *next; request; request = next) {
-        next = request->next;
-        bool alive = request->state == REQUEST_RUNNING || request->state == REQUEST_STARTING ||
-                     request->state == REQUEST_ENDING;
-        killed->running += alive;
-        killed->waiting += !alive;
-        request_kill(request, actor->name, actor->via);
-    }
-    killed->waiting +=
-        questions_cancel(jail->warden, jail, "an operator ended everything in this jail");
-    grants_on_kill(jail->warden, jail, actor);
-}
-
-static void record_control(Warden *warden, const Jail *jail, const Actor *actor, bool pause)
-{
-    JournalRecord record = {.event = pause ? JOURNAL_KILLED : JOURNAL_CONFIG,
-                            .jail = jail->name,
-                            .approver = actor->name,
-                            .via = actor->via,
-                            .message = pause ? "jail ended; new commands are refused until it is "
-                                               "resumed"
-                                             : "jail resumed"};
-    warden_record(warden, &record);
-}
-
-static void answer_kill(Warden *warden, uint64_t key, const Actor *actor, Reader *reader,
-                        bool pause)
-{
-    const char *name = reader_string(reader);
-    Killed killed = {.running = 0};
-    unsigned n_jails = 0;
-    Buffer json = BUFFER_EMPTY(ANSWER_MAX);
-
-    if (!reader_done(reader)) {
-        answer_error(warden, key, 500, "internal", "malformed call");
-        return;
-    }
-    buffer_puts(&json, "{\"jails\":[");
-    for (Jail *jail = warden->jails; jail; jail = jail->next) {
-        if ((*name && strcmp(name, jail->name) != 0) || !actor_sees(actor, jail->name))
-            continue;
-        n_jails++;
-        answer_put_comma(&json);
-        json_put_cstring(&json, jail->name);
-        jail->paused = pause;
-        if (pause)
-            kill_jail(jail, actor, &killed);
-        record_control(warden, jail, actor, pause);
-    }
-    if (n_jails == 0) {
-        buffer_done(&json);
-        answer_error(warden, key, 404, "not_found", "there is no jail of this name");
-        return;
-    }
-    buffer_printf(&json, "],\"killed\":%u,\"cancelled\":%u}", killed.running, killed.waiting);
     answer(warden, key, 200, &json);
 }
 
@@ -263,6 +198,7 @@ static ActorRole role_for(uint16_t type)
     case API_DECIDE:
     case API_REVOKE:
     case API_KILL:
+    case API_PAUSE:
     case API_RESUME:
         return ROLE_APPROVER;
     case API_RELOAD:
@@ -288,8 +224,9 @@ static void dispatch(Warden *warden, const LinkFrame *frame, const Actor *actor,
         answer_decide(warden, frame->key, actor, reader);
         return;
     case API_KILL:
+    case API_PAUSE:
     case API_RESUME:
-        answer_kill(warden, frame->key, actor, reader, frame->type == API_KILL);
+        control_call(warden, frame->type, frame->key, actor, reader);
         return;
     case API_RELOAD:
         answer_reload(warden, frame->key, actor);

@@ -160,14 +160,17 @@ void question_deny(Warden *warden, Question *question, const Actor *actor, const
 
 /* The end of many. */
 
-unsigned questions_cancel(Warden *warden, const Jail *jail, const char *reason)
+unsigned questions_cancel(Warden *warden, const Jail *jail, const char *container,
+                          const char *reason)
 {
     unsigned cancelled = 0;
 
     for (Question *question = questions_first(warden->questions), *next; question;
          question = next) {
         next = question->next;
-        if ((jail && question->jail != jail) || question->n_waiters > 0)
+        const char *its = question->subject.container;
+        if ((jail && question->jail != jail) || question->n_waiters > 0 ||
+            (container && (!its || strcmp(its, container) != 0)))
             continue;
         cancelled += question->state == QUESTION_PENDING;
         question_end(warden, question, JOURNAL_CANCELLED, QUESTION_CANCELLED, reason);

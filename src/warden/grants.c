@@ -102,12 +102,16 @@ void grants_on_policy(Warden *warden)
     }
 }
 
-void grants_on_kill(Warden *warden, const Jail *jail, const Actor *actor)
+void grants_on_kill(Warden *warden, const Jail *jail, const char *container, const Actor *actor)
 {
     for (Grant *grant = warden->grants.first, *next; grant; grant = next) {
         next = grant->next;
-        if (strcmp(grant->jail, jail->name) == 0)
-            grant_end(warden, grant, "everything in its jail was ended", actor);
+        if (strcmp(grant->jail, jail->name) == 0 &&
+            (!container || (grant->container && strcmp(grant->container, container) == 0)))
+            grant_end(warden, grant,
+                      container ? "everything in its container was ended"
+                                : "everything in its jail was ended",
+                      actor);
     }
 }
 

@@ -1,6 +1,6 @@
 /*
  * What happens to a request: the executor's answers, deadlines, signals, a lost caller, a human's
- * decision, the kill switch. Each event looks at the state and takes the one step that fits.
+ * decision. Each event looks at the state and takes the one step that fits.
  */
 #include <errno.h>
 #include <signal.h>
@@ -113,7 +113,7 @@ static void hold_signal(Request *request, uint8_t number, bool group)
         request->held_groups |= SIGNAL_BIT(number);
 }
 
-static void release_signals(Request *request)
+void request_release_signals(Request *request)
 {
     for (uint8_t number = 1; request->held_signals && number <= 64; number++) {
         if (!(request->held_signals & SIGNAL_BIT(number)))
@@ -148,7 +148,8 @@ static void on_started(Request *request, Reader *reader)
     record.pid = request->command_pid;
     warden_record(request->warden, &record);
     forget_large_words(request);
-    release_signals(request);
+    if (!request->frozen)
+        request_release_signals(request);
     if (request->killed)
         request_end_in_executor(request, 0);
     else if (request->cancelled)
@@ -203,6 +204,8 @@ static void on_failed(Request *request, Reader *reader)
     case REQUEST_REOPENING:
     case REQUEST_HASHING:
     case REQUEST_STARTING:
+        if (request->held) /* the child that it held no longer */
+            return;
         if (request->killed)
             request_refuse_killed(request);
         else if (request->cancelled)
@@ -328,7 +331,7 @@ void request_on_signal(Jail *jail, const LinkFrame *frame)
 
     if (!request || request->jail != jail || frame->size != 2)
         return;
-    if (request->state == REQUEST_RUNNING)
+    if (request->state == REQUEST_RUNNING && !request->frozen)
         request_to_executor(request, EXEC_SIGNAL, frame->payload, frame->size);
     else if (request->state != REQUEST_ENDING)
         hold_signal(request, (uint8_t)frame->payload[0], frame->payload[1] != 0);
@@ -337,6 +340,10 @@ void request_on_signal(Jail *jail, const LinkFrame *frame)
 /* Nobody wants it any more; `by_user`: nor will anybody come back for it. */
 static void abandon(Request *request, const char *reason, bool by_user)
 {
+    if (request->held) {
+        request_cancel(request, reason);
+        return;
+    }
     switch (request->state) {
     case REQUEST_PENDING:
         question_lose_waiter(request, reason, by_user);
@@ -419,34 +426,4 @@ void request_on_decision(Request *request, bool approve, const char *approver, c
     request->verdict.action = POLICY_DENY;
     request_end_refused(request, JOURNAL_DECIDED, EXIT_DENIED, "denied", request->verdict.rule,
                         line ? line : "denied by an operator");
-}
-
-void request_kill(Request *request, const char *approver, const char *via)
-{
-    request->killed = true;
-    if (!request->approver && approver) {
-        request->approver = strdup(approver);
-        request->via = strdup(via);
-    }
-    switch (request->state) {
-    case REQUEST_PENDING:
-        question_remove_waiter(request);
-        request_refuse_killed(request);
-        return;
-    case REQUEST_HASHING:
-        request_refuse_killed(request);
-        return;
-    case REQUEST_STARTING:
-    case REQUEST_RUNNING:
-    case REQUEST_ENDING:
-        request_tell(request, "ended by an operator");
-        request_end_in_executor(request, 0);
-        request_record_event(request, JOURNAL_KILLED, NULL, -1);
-        return;
-    case REQUEST_RECEIVED:
-    case REQUEST_RECORDING:
-    case REQUEST_REOPENING:
-    default: /* refused as soon as its next step comes */
-        return;
-    }
 }

@@ -14,24 +14,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "warden/control.h"
 #include "warden/request.h"
-
-PolicyRef *policy_ref(PolicyRef *reference)
-{
-    if (reference)
-        reference->references++;
-    return reference;
-}
-
-PolicyRef *policy_unref(PolicyRef *reference)
-{
-    if (reference && --reference->references == 0) {
-        policy_free(reference->policy);
-        free(reference->text);
-        free(reference);
-    }
-    return NULL;
-}
 
 /* Life and death. */
 
@@ -75,12 +59,18 @@ void request_set_state(Request *request, RequestState state)
 /* Out of the table; freed now, or when its journal ticket comes back. */
 void request_retire(Request *request)
 {
+    Warden *warden = request->warden;
+    bool was_dying = request->dying;
+
     request_set_state(request, REQUEST_RECEIVED);
-    requests_remove(request->warden, request);
+    requests_remove(warden, request);
+    request->jail->n_dying -= was_dying;
     if (request->recording)
         request->dead = true;
     else
         request_free(request);
+    if (was_dying)
+        control_on_ended(warden);
 }
 
 void request_set_deadline(Request *request, uint64_t milliseconds)
@@ -260,6 +250,8 @@ void request_give_order(Request *request)
                       .keep = request->keep,
                       .keep_size = request->keep_size};
 
+    if (request_held_by_switch(request))
+        return;
     run_order_encode(&payload, &order);
     if (payload.error < 0) {
         request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
@@ -273,8 +265,10 @@ void request_give_order(Request *request)
     buffer_done(&payload);
 }
 
-static void reopen(Request *request)
+void request_reopen(Request *request)
 {
+    if (request_held_by_switch(request))
+        return;
     request_set_state(request, REQUEST_REOPENING);
     request_set_deadline(request, STEP_TIME_MAX_MS);
     to_door(request, DOOR_OPEN, NULL, 0, false);
@@ -302,12 +296,6 @@ void request_refuse_failure(Request *request)
     default:
         request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "refused", NULL, text);
     }
-}
-
-void request_refuse_killed(Request *request)
-{
-    request_end_refused(request, JOURNAL_KILLED, EXIT_DENIED, "denied", NULL,
-                        "an operator ended everything in this jail");
 }
 
 static void refuse_unrecorded(Request *request, int error)
@@ -340,7 +328,7 @@ static void on_recorded(int result, void *userdata)
     } else if (request->failure != 0) { /* the child ended meanwhile */
         request_refuse_failure(request);
     } else if (request->asked) {
-        reopen(request);
+        request_reopen(request);
     } else {
         request_give_order(request);
     }
@@ -526,9 +514,8 @@ void request_proceed(Request *request)
         request_refuse_killed(request);
     else if (request->failure != 0)
         request_refuse_failure(request);
-    else if (request->jail->paused)
-        request_end_refused(request, JOURNAL_DENIED, EXIT_DENIED, "denied", NULL,
-                            "an operator has stopped this jail; nothing runs until it is resumed");
+    else if (request_refused_by_switch(request))
+        return;
     else if (!request->warden->policy)
         request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
                             "no policy is loaded");

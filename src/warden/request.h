@@ -34,6 +34,8 @@ void request_drop_child(Request *request);
 void request_proceed(Request *request);    /* both halves are here? then judge */
 void request_admit(Request *request);      /* write the admission record */
 void request_give_order(Request *request); /* run it */
+void request_reopen(Request *request);     /* approved: it is prepared once more */
+void request_release_signals(Request *request); /* those that came before it could have them */
 
 /* Ends; the request is void afterwards. `line` (may be NULL) is what the agent reads, `reason` what
  * the journal does. */

@@ -29,6 +29,7 @@
 #include "jail/settings.h"
 #include "journal/journal.h"
 #include "policy/policy.h"
+#include "warden/switches.h"
 #include "wire/link.h"
 #include "wire/message.h"
 #include "wire/shim-request.h"
@@ -134,6 +135,9 @@ struct Request {
     bool exit_known;      /* kind and value are the command's */
     uint8_t exit_kind, exit_value;
     bool timed_out, killed, cancelled;
+    bool frozen;      /* by the kill switch, while it runs */
+    bool held;        /* REOPENING, and waits until it is resumed */
+    bool dying;       /* killed while it ran: counted in its jail's n_dying */
     bool shim_gone;   /* nobody listens */
     bool door_done;   /* the door has been told the end */
     bool recording;   /* a journal ticket is out with this request as its userdata */
@@ -151,8 +155,8 @@ struct Jail {
     unsigned n_pending; /* questions */
     unsigned n_running, n_requests;
     uint64_t n_total, n_allowed, n_denied, n_cancelled, n_refused; /* requests, since the start */
-    bool paused;
-    Rates rates; /* of the policy in force */
+    unsigned n_dying; /* killed by an operator, and not gone yet */
+    Rates rates;      /* of the policy in force */
     Request *requests;
     Jail *next;
     Warden *warden;
@@ -223,7 +227,7 @@ struct Warden {
     Jail *jails;
     Request *buckets[BUCKETS];
     size_t n_requests;
-    bool ready;
+    bool ready, stopping;
     uint64_t started_ms;
     int exit_status;
 };
@@ -266,8 +270,8 @@ void request_on_executor(Warden *warden, LinkFrame *frame);
 /* Approved or denied by a human. `waiters`: how many got the answer together. */
 void request_on_decision(Request *request, bool approve, const char *approver, const char *via,
                          const char *reason, size_t waiters);
-/* The kill switch: ends it at once. */
-void request_kill(Request *request, const char *approver, const char *via);
+/* The kill switch: ends it at once (`reason` may be NULL). True when it ran. */
+bool request_kill(Request *request, const Actor *actor, const char *reason);
 /* The warden stops: it is ended, and its end recorded. */
 void request_on_stop(Request *request);
 /* Its jail is no more. */
@@ -323,9 +327,10 @@ int question_approve(Warden *warden, Question *question, const Actor *actor, Rem
                      uint64_t remember_ms, bool widened, const char *reason, Answered *ret);
 void question_deny(Warden *warden, Question *question, const Actor *actor, const char *reason,
                    Answered *ret);
-/* All of a jail's (NULL: of every jail), with kept answers, after its waiters were ended. Returns
- * how many were pending. */
-unsigned questions_cancel(Warden *warden, const Jail *jail, const char *reason);
+/* All of a jail's (NULL: of every jail), of one container of it if `container` is not NULL, with
+ * kept answers, after its waiters were ended. Returns how many were pending. */
+unsigned questions_cancel(Warden *warden, const Jail *jail, const char *container,
+                          const char *reason);
 /* Another policy is in force: what could not be picked up any more is over. */
 void questions_on_policy(Warden *warden);
 /* The warden ends: no events, nothing is recorded. */
@@ -338,7 +343,8 @@ int grant_create(Warden *warden, const Question *question, bool widened, bool se
                  uint64_t for_ms, const char *approver, const char *via, Grant **ret);
 void grant_end(Warden *warden, Grant *grant, const char *why, const Actor *actor);
 void grants_on_policy(Warden *warden);
-void grants_on_kill(Warden *warden, const Jail *jail, const Actor *actor);
+/* `container`: NULL: all of the jail. */
+void grants_on_kill(Warden *warden, const Jail *jail, const char *container, const Actor *actor);
 
 /* subscription.c: the api sees what is recorded. */
 void subscription_set(Warden *warden, bool wanted);

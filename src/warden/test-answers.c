@@ -71,9 +71,10 @@ static void test_what_is_out_of_scope_does_not_exist(void **state)
     assert_int_equal(call_plain(world, API_RELOAD, &elsewhere, NULL).status, 403);
     Answer status = call_plain(world, API_STATUS, &elsewhere, NULL);
     assert_non_null(strstr(status.json, "\"pending\":0"));
-    assert_non_null(strstr(status.json, "\"jails\":[],\"you\":{\"name\":\"e\",\"role\":\"admin\","
-                                        "\"via\":\"api\",\"jails\":[\"other\",\"defaul\","
-                                        "\"default2\"]}"));
+    assert_non_null(strstr(
+        status.json, "\"jails\":[],\"switches\":[],\"you\":{\"name\":\"e\",\"role\":\"admin\","
+                     "\"via\":\"api\",\"jails\":[\"other\",\"defaul\","
+                     "\"default2\"]}"));
 
     Answer given = remember_as(world, &here, id, REMEMBER_FOR, 60000, false);
     assert_int_equal(given.status, 200);

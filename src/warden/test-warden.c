@@ -1,6 +1,6 @@
 /*
  * The one road, with everything around the warden played by the test (test-world.h): halves in
- * either order, callers that go in each state, facts that drift, kills and stops.
+ * either order, callers that go in each state, facts that drift, stops.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -334,47 +334,6 @@ static void test_timeout(void **state)
     expect_journal(world, "\"timeout_violation\":true");
 }
 
-static void test_kill_in_each_state(void **state)
-{
-    World *world = *state;
-    char id[7];
-
-    run_to_pending(world, key_of(1), id);
-    run_to_start(world, key_of(2));
-    say_words(world, key_of(3), "allowed"); /* its facts are still missing */
-    usleep(50000);
-    Buffer kill_all = BUFFER_EMPTY(256);
-    actor_encode(&kill_all, &tester);
-    buffer_put_string(&kill_all, "");
-    send_frame(world->api, API_KILL, 99, kill_all.bytes, kill_all.size, -1);
-    buffer_done(&kill_all);
-    bool ended = false, refused = false;
-    for (int i = 0; i < 4; i++) { /* the order among requests is nobody's promise */
-        Frame frame = receive(world->door);
-        ended |= frame.type == DOOR_MESSAGE && frame.key == key_of(2);
-        refused |= frame.type == DOOR_EXIT && frame.key == key_of(1);
-    }
-    assert_true(ended && refused);
-    Frame end = expect(world->executor, EXEC_END, key_of(2));
-    uint32_t grace;
-    memcpy(&grace, end.payload, sizeof grace);
-    assert_int_equal(grace, 0);
-    assert_int_equal(answer_status(world), 200);
-    say_ended(world, key_of(2), 1, 9);
-    expect_exit(world, key_of(2), 1, 9);
-    say_facts(world, key_of(3), "/usr/bin/allowed");
-    (void)expect(world->executor, EXEC_DROP, key_of(3));
-    expect_refusal(world, key_of(3), 126, "ended everything");
-
-    /* nothing new until it is resumed */
-    say_words(world, key_of(4), "allowed");
-    say_facts(world, key_of(4), "/usr/bin/allowed");
-    (void)expect(world->executor, EXEC_DROP, key_of(4));
-    expect_refusal(world, key_of(4), 126, "stopped this jail");
-    assert_int_equal(call_plain(world, API_RESUME, &tester, "").status, 200);
-    run_to_start(world, key_of(5));
-}
-
 static void test_a_bad_policy_changes_nothing(void **state)
 {
     World *world = *state;
@@ -453,7 +412,6 @@ int main(void)
         WARDEN_TEST(test_signals_before_the_start),
         WARDEN_TEST(test_a_stop_before_the_start_is_taken_back),
         WARDEN_TEST(test_timeout),
-        WARDEN_TEST(test_kill_in_each_state),
         WARDEN_TEST(test_a_bad_policy_changes_nothing),
         WARDEN_TEST(test_a_verdict_outlives_its_policy),
         WARDEN_TEST(test_foreign_keys_are_ignored),

@@ -156,6 +156,35 @@ void hand_limits(World *world, uint32_t pending)
     buffer_done(&payload);
 }
 
+SwitchesFound found_switches = SWITCHES_NONE;
+const char *found_text = "";
+
+static void hand_switches(World *world)
+{
+    Buffer payload = BUFFER_EMPTY(1 << 16);
+
+    buffer_put_u8(&payload, (uint8_t)found_switches);
+    buffer_put_string(&payload, found_text);
+    send_frame(world->control, MESSAGE_SWITCHES, 0, payload.bytes, payload.size, -1);
+    buffer_done(&payload);
+}
+
+static void say_kept(World *world, uint32_t error)
+{
+    Buffer payload = BUFFER_EMPTY(64);
+
+    buffer_put_u32(&payload, error);
+    send_frame(world->control, MESSAGE_SWITCHES_SAVED, 0, payload.bytes, payload.size, -1);
+    buffer_done(&payload);
+}
+
+Frame keep_switches(World *world, uint32_t error)
+{
+    Frame frame = expect_control(world->control, MESSAGE_SWITCHES_SAVE);
+    say_kept(world, error);
+    return frame;
+}
+
 int world_set_up(void **state)
 {
     static World world;
@@ -173,6 +202,7 @@ int world_set_up(void **state)
         _exit(warden_main(&context));
     }
     close(pair[1]);
+    hand_switches(&world);
     hand_journal(&world, world.journal);
     hand_policy(&world, policy);
     Frame loaded = expect_control(world.control, MESSAGE_POLICY_ANSWER);
@@ -456,8 +486,36 @@ Answer call(World *world, uint16_t type, const Actor *actor, Buffer *arguments)
     return receive_answer(world);
 }
 
+void send_switch(World *world, uint16_t type, const Actor *actor, SwitchScope scope,
+                 const char *name, uint64_t for_ms, const char *reason)
+{
+    Buffer payload = BUFFER_EMPTY(4096);
+
+    actor_encode(&payload, actor);
+    buffer_put_u8(&payload, (uint8_t)scope);
+    buffer_put_string(&payload, name);
+    buffer_put_u64(&payload, for_ms);
+    buffer_put_string(&payload, reason);
+    send_frame(world->api, type, 99, payload.bytes, payload.size, -1);
+    buffer_done(&payload);
+}
+
+Answer switch_as(World *world, uint16_t type, const Actor *actor, SwitchScope scope,
+                 const char *name, uint64_t for_ms, const char *reason)
+{
+    send_switch(world, type, actor, scope, name, for_ms, reason);
+    while (!wait_readable(world->api, 10)) /* a refusal keeps nothing */
+        if (wait_readable(world->control, 10) &&
+            receive(world->control).type == MESSAGE_SWITCHES_SAVE)
+            say_kept(world, 0);
+    return receive_answer(world);
+}
+
 Answer call_plain(World *world, uint16_t type, const Actor *actor, const char *argument)
 {
+    if (type == API_KILL || type == API_PAUSE || type == API_RESUME)
+        return switch_as(world, type, actor, *argument ? SWITCH_SCOPE_JAIL : SWITCH_SCOPE_ALL,
+                         argument, 0, "");
     Buffer arguments = BUFFER_EMPTY(4096);
 
     if (argument)

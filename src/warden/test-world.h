@@ -37,6 +37,10 @@ typedef struct World {
     int control, door, executor, api, journal;
 } World;
 
+/* What the parent found when it started. */
+extern SwitchesFound found_switches;
+extern const char *found_text;
+
 /* `*state` is the policy's text, and the World afterwards. */
 int world_set_up(void **state);
 int world_tear_down(void **state);
@@ -114,7 +118,14 @@ typedef struct Answer {
 
 Answer receive_answer(World *world);
 Answer call(World *world, uint16_t type, const Actor *actor, Buffer *arguments);
-/* With an argument list of no, or one string. */
+/* A call of the kill switch; the parent keeps the table if it comes to that. */
+void send_switch(World *world, uint16_t type, const Actor *actor, SwitchScope scope,
+                 const char *name, uint64_t for_ms, const char *reason);
+Answer switch_as(World *world, uint16_t type, const Actor *actor, SwitchScope scope,
+                 const char *name, uint64_t for_ms, const char *reason);
+/* The next table that the warden wants kept; it is answered. */
+Frame keep_switches(World *world, uint32_t error);
+/* With an argument list of no, or one string. Of the kill switch: the jail, "" all. */
 Answer call_plain(World *world, uint16_t type, const Actor *actor, const char *argument);
 void send_decision(World *world, const Actor *actor, const char *id, bool approve,
                    Remember remember, uint64_t ms, bool widened);

@@ -16,11 +16,10 @@
 #include "base/clock.h"
 #include "base/confine.h"
 #include "base/log.h"
-#include "warden/state.h"
+#include "warden/control.h"
 
 #define SEGMENT_BYTES (256u << 20)
-#define STOP_TIME_MAX_MS 4000u /* for what runs to end when the warden is told to stop */
-#define HEAD_DELAY_MS 1000u    /* the head is saved at most this long after a record */
+#define HEAD_DELAY_MS 1000u /* the head is saved at most this long after a record */
 #define PROBLEMS_MAX (64u * 1024)
 #define DOOR_FRAME_MAX (SHIM_REQUEST_MAX + 64u * 1024)
 
@@ -59,7 +58,7 @@ static void record_message(Warden *warden, JournalEvent event, const char *messa
 /* The journal. */
 
 /* Only what is on disk: a power failure must not put the file behind its own head. */
-static void send_head(Warden *warden)
+void warden_send_head(Warden *warden)
 {
     JournalHead head = journal_synced_head(warden->journal);
     Buffer payload = BUFFER_EMPTY(64);
@@ -76,7 +75,7 @@ static void send_head(Warden *warden)
 static void on_synced(int result, void *userdata)
 {
     if (result == 0)
-        send_head(userdata);
+        warden_send_head(userdata);
 }
 
 static void on_head_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
@@ -133,56 +132,6 @@ static int take_segment(Warden *warden, LinkFrame *frame)
         return 0;
     }
     return journal_set_segment_take(warden->journal, TAKE_FD(frame->fds[0]));
-}
-
-static void on_stop_recorded(int result UNUSED, void *userdata)
-{
-    Warden *warden = userdata;
-    send_head(warden);
-    (void)event_base_loopbreak(warden->loop);
-}
-
-/* The last record, on disk, then the head; then the process ends. */
-static void record_stop(Warden *warden)
-{
-    JournalRecord record = {.event = JOURNAL_STOP};
-    int result = warden->journal
-                     ? journal_append(warden->journal, &record, true, on_stop_recorded, warden)
-                     : -ENOTCONN;
-    if (result < 0)
-        (void)event_base_loopbreak(warden->loop);
-}
-
-static void on_stop_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
-{
-    Warden *warden = userdata;
-    bool late = clock_monotonic_ms() - warden->stop_began_ms >= STOP_TIME_MAX_MS;
-
-    if (warden->n_requests > 0 && !late)
-        return;
-    (void)event_del(warden->stop_timer);
-    record_stop(warden);
-}
-
-/* What runs is ended and its end recorded; then comes the last record. */
-static void stop(Warden *warden)
-{
-    struct timeval often = clock_timeval_of_ms(20);
-
-    if (warden->stop_timer)
-        return;
-    for (Jail *jail = warden->jails; jail; jail = jail->next) {
-        jail->paused = true;
-        for (Request *request = jail->requests, *next; request; request = next) {
-            next = request->next;
-            request_on_stop(request);
-        }
-    }
-    (void)questions_cancel(warden, NULL, "the warden was told to stop");
-    warden->stop_began_ms = clock_monotonic_ms();
-    warden->stop_timer = event_new(warden->loop, -1, EV_PERSIST, on_stop_timer, warden);
-    if (warden->n_requests == 0 || !warden->stop_timer || event_add(warden->stop_timer, &often) < 0)
-        record_stop(warden);
 }
 
 /* The policy. */
@@ -444,9 +393,11 @@ static int take_link(Warden *warden, LinkFrame *frame)
 /* Serving begins when there is a policy, a journal, an executor, and the word of what is stopped. */
 static void maybe_ready(Warden *warden)
 {
-    if (warden->ready || !warden->policy || !warden->journal || !warden->executor)
+    if (warden->ready || !warden->policy || !warden->journal || !warden->executor ||
+        !warden->are_switches_known)
         return;
     warden->ready = true;
+    control_begin(warden);
     (void)link_send(warden->control, MESSAGE_READY, 0, NULL, 0);
 }
 
@@ -480,8 +431,14 @@ static void on_control_frame(Link *link, LinkFrame *frame, void *userdata)
     case MESSAGE_SEGMENT:
         result = take_segment(warden, frame);
         break;
+    case MESSAGE_SWITCHES:
+        result = control_take_table(warden, frame);
+        break;
+    case MESSAGE_SWITCHES_SAVED:
+        result = control_take_saved(warden, frame);
+        break;
     case MESSAGE_STOP:
-        stop(warden);
+        warden_stop(warden);
         return;
     default:
         break;

@@ -68,7 +68,20 @@ enum {
     MESSAGE_SEGMENTS,
     /* parent → api: what TLS is spoken with from now on. blob certificates, blob key (PEM) */
     MESSAGE_TLS,
+    /* parent → warden, once, before it may serve: what operators have stopped. u8 SwitchesFound,
+     * string the table as MESSAGE_SWITCHES_SAVE had it, or why it cannot be read */
+    MESSAGE_SWITCHES,
+    /* warden → parent: keep this instead of what was kept before. string the table
+     * → MESSAGE_SWITCHES_SAVED: u32 errno, 0: it is on disk. In the order of the questions */
+    MESSAGE_SWITCHES_SAVE,
+    MESSAGE_SWITCHES_SAVED,
 };
+
+typedef enum SwitchesFound {
+    SWITCHES_NONE, /* there is no table yet */
+    SWITCHES_TEXT,
+    SWITCHES_BROKEN,
+} SwitchesFound;
 
 /* Door ↔ warden. */
 enum {
@@ -110,6 +123,7 @@ enum {
     EXEC_SIGNAL, /* warden → executor: u8 signal number, u8 group */
     EXEC_END,    /* warden → executor: u32 grace in ms: TERM, then KILL; 0: KILL at once.
                     Whatever state the request is in */
+    EXEC_FREEZE, /* warden → executor: u8 1: nothing of the request runs until 0 */
 };
 
 /* Api → executor, and back: is this peer a prisoner? Answered by key. */
@@ -125,8 +139,10 @@ enum {
     API_QUEUE,        /* u32 limit (0: 100), string the id to go on after ("": from the oldest) */
     API_DECIDE,       /* string id, u8 approve, u8 Remember, u64 ms (REMEMBER_FOR), u8 widened,
                          string reason */
-    API_KILL,         /* string jail ("" all) */
-    API_RESUME,       /* the same */
+    API_KILL,         /* u8 SwitchScope, string jail or container ("": all), u64 ms until it is
+                         resumed by itself (0: never), string reason */
+    API_PAUSE,        /* the same */
+    API_RESUME,       /* the same, ms 0 */
     API_RELOAD,
     API_GRANTS,
     API_REVOKE,      /* string grant id */
@@ -143,6 +159,14 @@ enum {
     API_NOTE, /* api → warden, key 0, not answered: something the journal must have. Actor (the
                  record's approver and via), u8 NoteKind, string message */
 };
+
+/* What the kill switch is thrown for. */
+typedef enum SwitchScope {
+    SWITCH_SCOPE_JAIL = 1,
+    SWITCH_SCOPE_CONTAINER,
+    SWITCH_SCOPE_ALL,
+    SWITCH_SCOPE_MAX_,
+} SwitchScope;
 
 /* How far an approval is remembered. */
 typedef enum Remember {

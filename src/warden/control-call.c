@@ -1,0 +1,374 @@
+/*
+ * An operator's kill, pause or resume (control.h): what it is for, the change of the table, what
+ * happens to whatever runs and waits, and the answer.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "warden/answers.h"
+#include "warden/control-private.h"
+
+#define CALL_TIME_MAX_MS 3000u
+#define CALL_LOOK_MS 100u
+
+typedef struct Order {
+    const Actor *actor;
+    SwitchState wanted;
+    SwitchScope scope;
+    const char *name;
+    uint64_t for_ms;
+    const char *reason;
+} Order;
+
+typedef struct Effect {
+    unsigned killed, cancelled;
+    Followed followed;
+} Effect;
+
+static bool is_confined(const Order *order)
+{
+    return *order->actor->jails != '\0';
+}
+
+/* Is the jail one of those that the order is for? */
+static bool is_meant(const Order *order, const Jail *jail)
+{
+    return actor_sees(order->actor, jail->name) &&
+           (order->scope == SWITCH_SCOPE_ALL || strcmp(jail->name, order->name) == 0);
+}
+
+/* The table. */
+
+static Switch entry_of(const Order *order, SwitchScope scope, const char *name)
+{
+    uint64_t now = clock_realtime_us();
+    Switch entry = {.scope = scope,
+                    .state = order->wanted,
+                    .since_us = now,
+                    .until_us = order->for_ms > 0 ? now + order->for_ms * 1000 : 0};
+
+    (void)snprintf(entry.name, sizeof entry.name, "%s", name);
+    /* switches_set() copies them */
+    entry.by = (char *)(uintptr_t)order->actor->name;
+    entry.via = (char *)(uintptr_t)order->actor->via;
+    entry.reason = (char *)(uintptr_t)order->reason;
+    return entry;
+}
+
+static void record_order(Warden *warden, const Order *order, const Switch *entry)
+{
+    if (order->wanted == SWITCH_RUNNING)
+        control_record_resume(warden, entry, order->actor->name, order->actor->via, order->reason);
+    else
+        control_record_stop(warden, entry, "");
+}
+
+/* A pause does not take anything back that a kill has said. */
+static bool is_weaker(Warden *warden, const Order *order, const char *jail)
+{
+    const Switch *now = switches_of(&warden->switches, jail, "");
+    return order->wanted == SWITCH_PAUSED && now && now->state == SWITCH_KILLED;
+}
+
+/* 0 or -errno, and then the table is as before. */
+static int change_jail(Warden *warden, const Order *order, const Jail *jail)
+{
+    Switch *before = switches_find(&warden->switches, SWITCH_SCOPE_JAIL, jail->name);
+    Switch entry = entry_of(order, SWITCH_SCOPE_JAIL, jail->name);
+    bool is_exception = switches_find(&warden->switches, SWITCH_SCOPE_ALL, "") != NULL;
+
+    if (is_weaker(warden, order, jail->name))
+        return 0;
+    entry.until_us = order->wanted == SWITCH_RUNNING ? 0 : entry.until_us;
+    if (order->wanted == SWITCH_RUNNING && !is_exception) {
+        if (before)
+            switches_remove(&warden->switches, before);
+    } else {
+        int result = switches_set(&warden->switches, &entry);
+        if (result < 0)
+            return result;
+    }
+    record_order(warden, order, &entry);
+    return 0;
+}
+
+/* The entry for everything takes the place of all jails' own, but a pause leaves the killed ones.
+ */
+static int change_all(Warden *warden, const Order *order)
+{
+    Switch entry = entry_of(order, SWITCH_SCOPE_ALL, "");
+
+    if (order->wanted != SWITCH_RUNNING) {
+        int result = switches_set(&warden->switches, &entry);
+        if (result < 0)
+            return result;
+    }
+    for (Switch *other = warden->switches.first, *next; other; other = next) {
+        next = other->next;
+        bool is_kept = order->wanted == SWITCH_PAUSED && other->state == SWITCH_KILLED;
+        if (order->wanted == SWITCH_RUNNING || (other->scope == SWITCH_SCOPE_JAIL && !is_kept))
+            switches_remove(&warden->switches, other);
+    }
+    record_order(warden, order, &entry);
+    for (const Jail *jail = warden->jails; jail;
+         jail = jail->next) { /* for those who see it alone */
+        entry.scope = SWITCH_SCOPE_JAIL;
+        (void)snprintf(entry.name, sizeof entry.name, "%s", jail->name);
+        record_order(warden, order, &entry);
+    }
+    return 0;
+}
+
+static int change(Warden *warden, const Order *order)
+{
+    int result = 0;
+
+    if (order->scope == SWITCH_SCOPE_ALL && !is_confined(order))
+        return change_all(warden, order);
+    for (const Jail *jail = warden->jails; jail && result == 0; jail = jail->next)
+        if (is_meant(order, jail))
+            result = change_jail(warden, order, jail);
+    return result;
+}
+
+/* Kill. */
+
+static void kill_jail(Jail *jail, const Order *order, Effect *effect)
+{
+    for (Request *request = jail->requests, *next; request; request = next) {
+        next = request->next;
+        bool ran = request_kill(request, order->actor, *order->reason ? order->reason : NULL);
+        effect->killed += ran;
+        effect->cancelled += !ran;
+    }
+    effect->cancelled +=
+        questions_cancel(jail->warden, jail, NULL, "an operator ended everything in this jail");
+    grants_on_kill(jail->warden, jail, NULL, order->actor);
+}
+
+/* The answer. */
+
+static unsigned alive_of(Warden *warden, const SwitchCall *call)
+{
+    const Actor actor = {.jails = call->jails};
+    unsigned alive = 0;
+
+    for (const Jail *jail = warden->jails; jail; jail = jail->next)
+        if (actor_sees(&actor, jail->name) &&
+            (call->scope != SWITCH_SCOPE_JAIL || strcmp(jail->name, call->name) == 0))
+            alive += jail->n_dying;
+    return alive;
+}
+
+static void call_done(SwitchCall *call)
+{
+    buffer_done(&call->json);
+    free(call->jails);
+}
+
+static void finish(Warden *warden, size_t index)
+{
+    SwitchCall call = warden->switch_calls[index];
+
+    warden->switch_calls[index] = warden->switch_calls[--warden->n_switch_calls];
+    json_put_member_u64(&call.json, "alive", alive_of(warden, &call));
+    json_put_member_bool(&call.json, "saved", call.is_saved && call.save_error == 0);
+    if (!call.is_saved || call.save_error != 0)
+        json_put_member(&call.json, "problem",
+                        call.is_saved ? strerror(call.save_error) : "the disk does not answer");
+    buffer_put_u8(&call.json, '}');
+    answer(warden, call.key, 200, &call.json);
+    call_done(&call);
+}
+
+static void look_at_calls(Warden *warden)
+{
+    uint64_t now = clock_monotonic_ms();
+
+    for (size_t i = warden->n_switch_calls; i-- > 0;) {
+        const SwitchCall *call = &warden->switch_calls[i];
+        if (now >= call->give_up_ms || (call->is_saved && alive_of(warden, call) == 0))
+            finish(warden, i);
+    }
+}
+
+static void on_call_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
+{
+    Warden *warden = userdata;
+    struct timeval again = clock_timeval_of_ms(CALL_LOOK_MS);
+
+    look_at_calls(warden);
+    if (warden->n_switch_calls > 0)
+        (void)event_add(warden->call_timer, &again);
+}
+
+void control_on_ended(Warden *warden)
+{
+    look_at_calls(warden);
+}
+
+int control_take_saved(Warden *warden, const LinkFrame *frame)
+{
+    Reader reader = reader_of(frame->payload, frame->size);
+    int error = (int)reader_u32(&reader);
+
+    if (!reader_done(&reader) || warden->n_saved == warden->n_saves)
+        return -EPROTO;
+    warden->n_saved++;
+    for (size_t i = 0; i < warden->n_switch_calls; i++) {
+        SwitchCall *call = &warden->switch_calls[i];
+        if (call->save == warden->n_saved) {
+            call->is_saved = true;
+            call->save_error = error;
+        }
+    }
+    look_at_calls(warden);
+    return 0;
+}
+
+void control_forget_calls(Warden *warden)
+{
+    while (warden->n_switch_calls > 0)
+        call_done(&warden->switch_calls[--warden->n_switch_calls]);
+}
+
+/* `"jails":[…]` of those that the order was for. */
+static void put_jails(Warden *warden, Buffer *json, const Order *order)
+{
+    json_put_name(json, "jails");
+    buffer_put_u8(json, '[');
+    for (const Jail *jail = warden->jails; jail; jail = jail->next) {
+        if (!is_meant(order, jail))
+            continue;
+        answer_put_comma(json);
+        json_put_cstring(json, jail->name);
+    }
+    buffer_put_u8(json, ']');
+}
+
+static void begin_answer(Warden *warden, Buffer *json, const Order *order, const Effect *effect)
+{
+    char time[CLOCK_TEXT_MAX];
+
+    buffer_put_u8(json, '{');
+    json_put_member(json, "state", switch_state_name(order->wanted));
+    put_jails(warden, json, order);
+    json_put_member_u64(json, "killed", effect->killed);
+    json_put_member_u64(json, "cancelled", effect->cancelled);
+    json_put_member_u64(json, "frozen", effect->followed.frozen);
+    json_put_member_u64(json, "resumed", effect->followed.resumed);
+    json_put_name(json, "until");
+    if (order->for_ms > 0)
+        json_put_cstring(json, clock_format_time(clock_realtime_us() + order->for_ms * 1000, time));
+    else
+        buffer_puts(json, "null");
+}
+
+/* What the order does is done; the call waits for the disk and for the dead. */
+static void await(Warden *warden, uint64_t key, const Order *order, const Effect *effect)
+{
+    SwitchCall *call = &warden->switch_calls[warden->n_switch_calls];
+    struct timeval soon = clock_timeval_of_ms(CALL_LOOK_MS);
+
+    *call = (SwitchCall){.key = key,
+                         .save = warden->n_saves,
+                         .give_up_ms = clock_monotonic_ms() + CALL_TIME_MAX_MS,
+                         .scope = order->scope,
+                         .jails = strdup(order->actor->jails),
+                         .json = BUFFER_EMPTY(ANSWER_MAX)};
+    (void)snprintf(call->name, sizeof call->name, "%s", order->name);
+    begin_answer(warden, &call->json, order, effect);
+    if (!warden->call_timer)
+        warden->call_timer = event_new(warden->loop, -1, 0, on_call_timer, warden);
+    if (!call->jails || !warden->call_timer) {
+        call_done(call);
+        answer_error(warden, key, 500, "no_memory", "it is in force; the answer had no room");
+        return;
+    }
+    warden->n_switch_calls++;
+    (void)event_add(warden->call_timer, &soon);
+}
+
+/* Calls. */
+
+static void refuse_change(Warden *warden, uint64_t key, int error)
+{
+    if (error == -ENOSPC)
+        answer_error(warden, key, 409, "too_many",
+                     "too many jails and containers are stopped one by one; resume some, or stop "
+                     "everything");
+    else
+        answer_error(warden, key, 500, "no_memory", "out of memory");
+}
+
+static void obey(Warden *warden, uint64_t key, const Order *order)
+{
+    Effect effect = {.killed = 0};
+
+    int result = change(warden, order);
+    if (result < 0) {
+        refuse_change(warden, key, result);
+        return;
+    }
+    for (Jail *jail = warden->jails; jail && order->wanted == SWITCH_KILLED; jail = jail->next)
+        if (is_meant(order, jail))
+            kill_jail(jail, order, &effect);
+    effect.followed = control_follow(warden);
+    control_save(warden);
+    control_arm(warden);
+    await(warden, key, order, &effect);
+}
+
+/* True: the order is for something that is there, and that the actor may see; else answered. */
+static bool is_possible(Warden *warden, uint64_t key, const Order *order)
+{
+    unsigned n_meant = 0, n_weaker = 0;
+
+    for (const Jail *jail = warden->jails; jail; jail = jail->next) {
+        if (is_meant(order, jail)) {
+            n_meant++;
+            n_weaker += is_weaker(warden, order, jail->name);
+        }
+    }
+    if (n_meant == 0 && (order->scope != SWITCH_SCOPE_ALL || is_confined(order))) {
+        answer_error(warden, key, 404, "not_found",
+                     order->scope == SWITCH_SCOPE_CONTAINER
+                         ? "nobody here knows a container of this id"
+                         : "there is no jail of this name");
+        return false;
+    }
+    if (n_meant > 0 && n_weaker == n_meant) {
+        answer_error(warden, key, 409, "killed",
+                     "it is killed, and that is more than paused; resume it first");
+        return false;
+    }
+    return true;
+}
+
+void control_call(Warden *warden, uint16_t type, uint64_t key, const Actor *actor, Reader *reader)
+{
+    Order order = {.actor = actor,
+                   .wanted = type == API_KILL    ? SWITCH_KILLED
+                             : type == API_PAUSE ? SWITCH_PAUSED
+                                                 : SWITCH_RUNNING,
+                   .scope = (SwitchScope)reader_u8(reader),
+                   .name = reader_string(reader),
+                   .for_ms = reader_u64(reader),
+                   .reason = reader_string(reader)};
+
+    if (!reader_done(reader) || order.scope < SWITCH_SCOPE_JAIL ||
+        order.scope >= SWITCH_SCOPE_MAX_ || strlen(order.name) >= SWITCH_NAME_SIZE ||
+        strlen(order.reason) > SWITCH_REASON_MAX || order.for_ms > CLOCK_DURATION_MAX_MS ||
+        (order.scope == SWITCH_SCOPE_ALL) != !*order.name ||
+        (order.wanted == SWITCH_RUNNING && order.for_ms > 0))
+        answer_error(warden, key, 500, "internal", "malformed call");
+    else if (warden->n_switch_calls == SWITCH_CALLS_MAX)
+        answer_error(warden, key, 503, "busy", "too many such calls are on their way");
+    else if (is_possible(warden, key, &order))
+        obey(warden, key, &order);
+}
