@@ -66,6 +66,8 @@ struct Ghosts {
     EngineCall *sweep;
     bool swept;
     Ghost *all;
+    void (*gone)(void *userdata); /* stopping */
+    struct event stop_timer;
 };
 
 /* It cannot be: the warden is told why, and what there is of it is removed. */

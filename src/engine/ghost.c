@@ -19,6 +19,7 @@
 #include "engine/ghost-private.h"
 
 #define WAIT_MAX_MS (40u * 24 * 3600 * 1000) /* the warden ends it sooner */
+#define STOP_MAX_MS 4000u                    /* what is left then is swept by the next life */
 #define KILLED_MAX_MS 10000u                 /* then it is removed by force */
 
 static void remove_container(Ghost *ghost);
@@ -48,7 +49,10 @@ static void free_ghost(Ghost *ghost)
     ghost_order_done(&ghost->order);
     free(ghost->payload);
     unuse(ghost->share);
+    Ghosts *ghosts = ghost->ghosts;
     free(ghost);
+    if (!ghosts->all && ghosts->gone)
+        event_active(&ghosts->stop_timer, EV_TIMEOUT, 0);
 }
 
 static Ghost *find(const Ghosts *ghosts, uint64_t key)
@@ -507,6 +511,23 @@ void ghosts_end_all(Ghosts *ghosts)
     }
 }
 
+static void on_stop_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
+{
+    Ghosts *ghosts = userdata;
+    ghosts->gone(ghosts->userdata);
+}
+
+void ghosts_stop(Ghosts *ghosts, void (*gone)(void *userdata))
+{
+    const struct timeval later = clock_timeval_of_ms(STOP_MAX_MS);
+
+    ghosts->gone = gone;
+    (void)event_add(&ghosts->stop_timer, &later);
+    ghosts_end_all(ghosts);
+    if (!ghosts->all)
+        event_active(&ghosts->stop_timer, EV_TIMEOUT, 0);
+}
+
 /* What is left of earlier lives. */
 
 static void on_swept(const EngineAnswer *answer UNUSED, void *userdata UNUSED)
@@ -577,6 +598,7 @@ int ghosts_new(Ghosts **ret, struct event_base *loop, Engine *engine, const char
         free(ghosts);
         return -EIO;
     }
+    (void)event_assign(&ghosts->stop_timer, loop, -1, 0, on_stop_timer, ghosts);
     (void)snprintf(ghosts->owner, sizeof ghosts->owner, "%s", owner);
     (void)snprintf(ghosts->life, sizeof ghosts->life, "%016llx", (unsigned long long)life);
     *ret = ghosts;
@@ -587,8 +609,10 @@ Ghosts *ghosts_free(Ghosts *ghosts)
 {
     if (!ghosts)
         return NULL;
+    ghosts->gone = NULL;
     while (ghosts->all)
         free_ghost(ghosts->all);
+    (void)event_del(&ghosts->stop_timer);
     engine_cancel(ghosts->sweep);
     for (size_t i = 0; i < GHOST_POLICIES; i++)
         unuse(ghosts->policies[i]);

@@ -38,3 +38,5 @@ void ghosts_connected(Ghosts *ghosts);
 bool ghosts_obey(Ghosts *ghosts, const LinkFrame *frame);
 /* The warden is gone: all of them end. */
 void ghosts_end_all(Ghosts *ghosts);
+/* The same, and `gone` is called when nothing of them is left, or it takes too long. */
+void ghosts_stop(Ghosts *ghosts, void (*gone)(void *userdata));

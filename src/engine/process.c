@@ -111,6 +111,11 @@ static void to_executor(uint16_t type, uint64_t key, Buffer *payload, int fd, vo
         log_error("the executor does not read");
 }
 
+static void on_ghosts_gone(void *userdata)
+{
+    finish(userdata, EXIT_SUCCESS);
+}
+
 static const GhostsHandlers ghosts_handlers = {.to_warden = to_warden, .to_executor = to_executor};
 
 static void on_warden_frame(Link *link, LinkFrame *frame, void *userdata)
@@ -241,7 +246,7 @@ static void on_control_frame(Link *link, LinkFrame *frame, void *userdata)
         result = on_policy(process, frame);
         break;
     case MESSAGE_STOP:
-        finish(process, EXIT_SUCCESS);
+        ghosts_stop(process->ghosts, on_ghosts_gone);
         return;
     default:
         result = -EPROTO;

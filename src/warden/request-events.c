@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "warden/ghost.h"
 #include "warden/request.h"
 
 #define SIGNAL_BIT(number) (UINT64_C(1) << ((number)-1))
@@ -52,6 +53,8 @@ static const char *drift(const Prepared *then, const Prepared *now)
 
 static void on_prepared_again(Request *request, Facts *now)
 {
+    if (request->ghost)
+        ghost_settle(request, &now->prepared);
     const char *changed = drift(&request->facts->prepared, &now->prepared);
 
     facts_free(request->facts);
@@ -77,6 +80,8 @@ static void on_hashed(Request *request, const LinkFrame *frame)
     if (examined_decode(frame->payload, frame->size, &examined) < 0)
         request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
                             "what would run could not be examined; nothing was run");
+    else if (request->ghost)
+        ghost_on_hashed(request, &examined);
     else
         question_ask(request, &examined);
 }
@@ -124,13 +129,10 @@ void request_release_signals(Request *request)
     }
 }
 
-static void on_started(Request *request, Reader *reader)
+void request_begin_running(Request *request)
 {
     uint64_t timeout = request->verdict.timeout_ms;
 
-    if (request->state != REQUEST_STARTING)
-        return;
-    request->command_pid = (pid_t)reader_u32(reader);
     request->running_since_ms = clock_monotonic_ms();
     request->jail->n_allowed++;
     request_set_state(request, REQUEST_RUNNING);
@@ -139,7 +141,29 @@ static void on_started(Request *request, Reader *reader)
         request_set_deadline(request, timeout);
     else
         request_clear_deadline(request);
+}
 
+void request_go_on_running(Request *request)
+{
+    forget_large_words(request);
+    if (!request->frozen)
+        request_release_signals(request);
+    if (request->killed)
+        request_end_in_executor(request, 0);
+    else if (request->cancelled)
+        request_end_in_executor(request, TERM_GRACE_MS);
+}
+
+static void on_started(Request *request, Reader *reader)
+{
+    if (request->state != REQUEST_STARTING)
+        return;
+    request->command_pid = (pid_t)reader_u32(reader);
+    if (request->ghost) {
+        ghost_on_relay(request);
+        return;
+    }
+    request_begin_running(request);
     JournalRecord record = request_record(request, JOURNAL_STARTED);
     record.executor = "local";
     record.argv = NULL; /* the admission record has it */
@@ -159,6 +183,8 @@ static void on_started(Request *request, Reader *reader)
 /* The command itself has ended; what it left behind may still be alive. */
 static void on_exited(Request *request, Reader *reader)
 {
+    if (request->ghost) /* its relay: that all of it has ended is what counts */
+        return;
     request->exit_kind = reader_u8(reader);
     request->exit_value = reader_u8(reader);
     request->exit_known = true;
@@ -178,6 +204,10 @@ static void on_ended(Request *request, Reader *reader)
     if (request->state != REQUEST_RUNNING && request->state != REQUEST_ENDING &&
         request->state != REQUEST_STARTING)
         return;
+    if (request->ghost) {
+        ghost_on_relay_end(request, kind, value, leftovers);
+        return;
+    }
     if (!request->exit_known) {
         request->exit_kind = kind;
         request->exit_value = value;
@@ -301,12 +331,14 @@ void request_on_deadline(evutil_socket_t fd UNUSED, short what UNUSED, void *use
     case REQUEST_HASHING:
     case REQUEST_REOPENING:
         request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
-                            "the command could not be prepared within 15 s; nothing was run");
+                            "the command could not be prepared in time; nothing was run");
         return;
     case REQUEST_STARTING:
         request_end_in_executor(request, 0);
         request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
-                            "the command did not start within 15 s and was ended");
+                            request->ghost
+                                ? "its container did not start in time and was removed"
+                                : "the command did not start within 15 s and was ended");
         return;
     case REQUEST_PENDING:
         question_on_waiter_deadline(request);
@@ -360,6 +392,10 @@ static void abandon(Request *request, const char *reason, bool by_user)
     case REQUEST_RECORDING:
     case REQUEST_REOPENING:
     case REQUEST_STARTING: /* an answer is on its way and finds this */
+        if (request->ghost) { /* it can be long in coming */
+            request_cancel(request, reason);
+            return;
+        }
         request->cancelled = true;
         return;
     case REQUEST_ENDING:

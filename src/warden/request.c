@@ -38,6 +38,7 @@ void request_free(Request *request)
     facts_free(request->facts);
     free(request->failure_text);
     policy_unref(request->policy);
+    ghost_run_free(request->ghost);
     free(request->rate_reason);
     free(request->env);
     free(request->keep);
@@ -152,6 +153,7 @@ void request_end_in_executor(Request *request, uint32_t grace_ms)
     buffer_put_u32(&payload, grace_ms);
     request_to_executor(request, EXEC_END, payload.bytes, payload.size);
     buffer_done(&payload);
+    ghost_end(request, grace_ms);
 }
 
 /* Ends the executor's child, if one waits for an order. */
@@ -446,6 +448,17 @@ static void apply_rate(Request *request)
     verdict->reason = request->rate_reason;
 }
 
+/* Nothing else could run it. */
+static void refuse_missing(Request *request)
+{
+    const Prepared *prepared = &request->facts->prepared;
+
+    request->failure = prepared->flags & PREPARED_NOT_RUNNABLE ? EXEC_FAILURE_NOT_RUNNABLE
+                                                               : EXEC_FAILURE_NOT_FOUND;
+    request->failure_text = strdup(prepared->operand);
+    request_refuse_failure(request);
+}
+
 static void judge(Request *request)
 {
     const Prepared *prepared = &request->facts->prepared;
@@ -470,6 +483,13 @@ static void judge(Request *request)
     query.env = request->env;
     query.envc = request->envc;
     policy_judge(request->policy->policy, &query, &request->verdict);
+    ghost_consider(request, &query);
+    if (request->ghost) {
+        ghost_settle(request, &request->facts->prepared);
+    } else if (prepared->flags & PREPARED_NO_PROGRAM) {
+        refuse_missing(request);
+        return;
+    }
     apply_rate(request);
 
     const PolicyVerdict *verdict = &request->verdict;

@@ -116,6 +116,8 @@ struct Request {
     Hashed hashed;
     Coverage coverage; /* of an asked one, once it is hashed */
 
+    struct GhostRun *ghost; /* owned; it runs in an ephemeral container (ghost.h); else NULL */
+
     /* The answer. */
     Question *question;                     /* while PENDING */
     Request *next_waiter, *previous_waiter; /* of the question */
@@ -201,6 +203,7 @@ struct Warden {
     const ProcessContext *context;
     struct event_base *loop;
     Link *control, *executor, *api;
+    Link *engine; /* NULL: nothing can run in ghost */
     PolicyRef *policy;
     char *policy_path, *policy_error;
     uint64_t policy_loaded_us;

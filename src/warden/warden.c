@@ -386,6 +386,8 @@ static int take_link(Warden *warden, LinkFrame *frame)
         on_api_closed(warden->api, 0, warden);
     if (role == LINK_ROLE_API)
         return link_new_take(&warden->api, warden->loop, fd, &limits, &api_handlers, warden);
+    if (role == LINK_ROLE_ENGINE)
+        return ghost_link_take(warden, fd);
     fd_close(fd);
     return -EPROTO;
 }
@@ -505,6 +507,7 @@ static void tear_down(Warden *warden)
     }
     policy_unref(warden->policy);
     link_free(warden->api);
+    link_free(warden->engine);
     link_free(warden->executor);
     link_free(warden->control);
     free(warden->policy_path);

@@ -111,7 +111,10 @@ size_t words_notes(const Request *request, const char *notes[static 4])
     const uint32_t flags = request->facts ? request->facts->prepared.flags : 0;
     size_t count = 0;
 
-    if (starts_others(request))
+    if (request->ghost)
+        notes[count++] = "it runs in an ephemeral container of this image, which is bound; what it "
+                         "reads in its workspace is not";
+    else if (starts_others(request))
         notes[count++] = "it starts another program or reads a file that tells it what to do: this "
                          "approval does not bind that";
     if (flags & PREPARED_EXE_WRITABLE)
