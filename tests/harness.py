@@ -263,6 +263,7 @@ class Warden:
 
     def command_line(self):
         tcp = [] if "--api" in self.options else ["--api", "none"]  # wardens run side by side
+        program("clawrden-shim")  # beside the warden, for the jails' directories
         return [program("clawrden-warden"), "--policy", self.policy_path, "--run-dir", self.run_dir,
                 "--state-dir", self.state_dir, "--audit", self.audit, "--api-socket", self.api_socket,
                 *tcp, *self.options]

@@ -91,8 +91,8 @@ static bool read_limits(Caller *caller, JailChange *change)
     json_object_foreach((json_t *)given, name, value)
     {
         uint64_t number = 0;
-        good = good && read_limit(value, strcmp(name, "bytes") == 0 ? UINT64_C(1) << 40 : 1000000,
-                                  &number);
+        good = good &&
+               read_limit(value, strcmp(name, "bytes") == 0 ? UINT64_C(1) << 40 : 1000000, &number);
         if (strcmp(name, "pending") == 0)
             limits->pending = (unsigned)number;
         else if (strcmp(name, "connections") == 0)

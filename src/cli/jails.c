@@ -23,7 +23,8 @@ static const char usage[] =
     "  delete NAME ends one, and all that runs in it\n"
     "\n"
     "  --hardened true|false   also at the commands' absolute paths\n"
-    "  --wait TIME             how long a shim waits for a human: 30s, true (as long as it takes),\n"
+    "  --wait TIME             how long a shim waits for a human: 30s, true (as long as it "
+    "takes),\n"
     "                          false (not at all)\n"
     "  --pending N, --connections N, --bytes N, --running N\n"
     "                          limits: requests that may wait for a human, connections, bytes of\n"
@@ -310,7 +311,7 @@ static int set_jail(Cli *cli, int argc, char **argv)
 
 int jails_main(Cli *cli, int argc, char **argv)
 {
-    static const CliVerb verbs[] = {{"list", list_jails},   {"get", get_jail},
+    static const CliVerb verbs[] = {{"list", list_jails},    {"get", get_jail},
                                     {"create", create_jail}, {"set", set_jail},
                                     {"delete", delete_jail}, {0}};
     int first, result = cli_parse(cli, &any_syntax, argc, argv, &first);

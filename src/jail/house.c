@@ -83,7 +83,8 @@ static int remove_tree(int at, const char *name, unsigned depth, unsigned *left)
 static int empty(int at, const char *name, unsigned depth, unsigned *left)
 {
     _cleanup_fd_ int fd = open_directory(at, name);
-    _cleanup_(closedirp) DIR *directory = fd < 0 ? NULL : read_directory(fd);
+    _cleanup_(closedirp)
+    DIR *directory = fd < 0 ? NULL : read_directory(fd);
     int result = 0;
 
     if (!directory)
@@ -227,8 +228,8 @@ static int compare(const void *a, const void *b)
 
 static bool is_command(const PolicyJail *jail, const char *name)
 {
-    return jail->n_commands > 0 && bsearch(name, jail->commands, jail->n_commands,
-                                           sizeof *jail->commands, compare) != NULL;
+    return jail->n_commands > 0 &&
+           bsearch(name, jail->commands, jail->n_commands, sizeof *jail->commands, compare) != NULL;
 }
 
 static bool is_link(int bin, const char *name)
@@ -242,7 +243,8 @@ static bool is_link(int bin, const char *name)
 /* What is no link of a command goes. */
 static int clear_links(const JailHouse *house, int bin, const PolicyJail *jail)
 {
-    _cleanup_(closedirp) DIR *directory = read_directory(bin);
+    _cleanup_(closedirp)
+    DIR *directory = read_directory(bin);
     unsigned left = REMOVED_MAX;
     int result = 0;
 
@@ -366,7 +368,8 @@ int jail_house_remove(JailHouse *house, const char *name)
 void jail_house_sweep(JailHouse *house, bool (*is_wanted)(const char *name, const void *userdata),
                       const void *userdata)
 {
-    _cleanup_(closedirp) DIR *directory = read_directory(house->jails_fd);
+    _cleanup_(closedirp)
+    DIR *directory = read_directory(house->jails_fd);
     struct stat status;
 
     if (!directory)
@@ -383,7 +386,8 @@ void jail_house_sweep(JailHouse *house, bool (*is_wanted)(const char *name, cons
 /* What begins with a dot is ours, and half made or half removed. */
 static void sweep_halves(const JailHouse *house)
 {
-    _cleanup_(closedirp) DIR *directory = read_directory(house->jails_fd);
+    _cleanup_(closedirp)
+    DIR *directory = read_directory(house->jails_fd);
 
     if (!directory)
         return;

@@ -11,7 +11,8 @@
  *
  * A jail's directory is made as a whole beside and renamed in; what a crash left half made is swept
  * at the next start. It lives as long as the jail, not as long as the warden: a prisoner has it
- * mounted, so its inode must survive a restart. `bin` is changed in place, one link after the other.
+ * mounted, so its inode must survive a restart. `bin` is changed in place, one link after the
+ * other.
  *
  * Inside a jail's directory a prisoner may have been at work (as root, where somebody mounted it
  * writable). Every step is made relative to a directory that is held open, no symbolic link is
@@ -43,8 +44,8 @@ void jail_house_close(JailHouse *house);
  * reading, at its beginning. 0 or -errno (-ENOEXEC: it is no program; -EFBIG). */
 int jail_house_arm(JailHouse *house, int shim_fd);
 
-/* Makes the jail's directory, or makes one that is there what it should be, whatever is in it: shim,
- * `bin` and the commands' links, one by one. The directory's inode stays. Afterwards there is
+/* Makes the jail's directory, or makes one that is there what it should be, whatever is in it:
+ * shim, `bin` and the commands' links, one by one. The directory's inode stays. Afterwards there is
  * nothing at warden.sock, or a socket. 0 or -errno; -ENOTDIR, -EPERM: at its place stands something
  * that is not ours. */
 int jail_house_make(JailHouse *house, const JailSettings *settings);

@@ -206,8 +206,8 @@ static int write_file(int directory_fd, const char *text)
     /* Of a crash; in a directory that is ours alone. */
     if (unlinkat(directory_fd, FILE_NEW, 0) < 0 && errno != ENOENT)
         return -errno;
-    _cleanup_fd_ int fd = openat(directory_fd, FILE_NEW,
-                                 O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    _cleanup_fd_ int fd =
+        openat(directory_fd, FILE_NEW, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
     int result = fd_write_all(fd, text, strlen(text));

@@ -36,7 +36,8 @@ typedef struct JailSettings {
  * -ENOMEM; -EINVAL: a name that no jail or command may have; -E2BIG: too many commands, or too
  * long ones. `ret` is empty then. */
 int jail_settings_of(const PolicyJail *jail, JailSource source, JailSettings *ret);
-/* The settings of a jail of which nothing but its name and its commands (and `hardened`) is said. */
+/* The settings of a jail of which nothing but its name and its commands (and `hardened`) is said.
+ */
 int jail_settings_plain(const char *name, const char *const *commands, size_t n_commands,
                         bool hardened, JailSource source, JailSettings *ret);
 /* Frees; the settings are empty then. */

@@ -60,8 +60,7 @@ bool jail_table_remove(JailTable *table, const char *name, JailSource source)
         return false;
     jail_settings_done(&table->items[at]);
     table->n_items--;
-    memmove(&table->items[at], &table->items[at + 1],
-            (table->n_items - at) * sizeof *table->items);
+    memmove(&table->items[at], &table->items[at + 1], (table->n_items - at) * sizeof *table->items);
     return true;
 }
 

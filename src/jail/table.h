@@ -18,7 +18,8 @@ int jail_table_put_take(JailTable *table, JailSettings *settings);
 bool jail_table_remove(JailTable *table, const char *name, JailSource source);
 void jail_table_done(JailTable *table);
 
-/* The settings in force of a name; NULL: nobody wants such a jail. Valid until the table changes. */
+/* The settings in force of a name; NULL: nobody wants such a jail. Valid until the table changes.
+ */
 const JailSettings *jail_table_find(const JailTable *table, const char *name);
 const JailSettings *jail_table_find_of(const JailTable *table, const char *name, JailSource source);
 size_t jail_table_count(const JailTable *table, JailSource source);

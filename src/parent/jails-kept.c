@@ -130,7 +130,8 @@ static int put(Parent *parent, const char *name, JailSettings *settings)
 static const char *make_so(Parent *parent, const char *name, JailSettings *wanted)
 {
     const JailSettings *now = jail_table_find_of(&parent->wanted, name, JAIL_OF_API);
-    _cleanup_(jail_settings_done) JailSettings before = JAIL_SETTINGS_EMPTY;
+    _cleanup_(jail_settings_done)
+    JailSettings before = JAIL_SETTINGS_EMPTY;
     const char *why = NULL;
 
     if (now && jail_settings_of(&now->jail, JAIL_OF_API, &before) < 0)
@@ -175,7 +176,8 @@ void jails_on_wanted(Parent *parent, Child *warden, const LinkFrame *frame)
 {
     Reader reader = reader_of(frame->payload, frame->size);
     JailWish wish = (JailWish)reader_u8(&reader);
-    _cleanup_(jail_settings_done) JailSettings settings = JAIL_SETTINGS_EMPTY;
+    _cleanup_(jail_settings_done)
+    JailSettings settings = JAIL_SETTINGS_EMPTY;
 
     int result = jail_settings_decode(&reader, &settings);
     if (result < 0 || !reader_done(&reader) || settings.source != JAIL_OF_API ||

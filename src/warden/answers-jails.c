@@ -190,7 +190,8 @@ static void put(Warden *warden, uint64_t key, uint16_t type, const Actor *actor,
     char problem[JAIL_PROBLEM_MAX];
     const bool is_new = type == API_JAIL_CREATE;
     const Jail *jail = answers_find_jail(warden, actor, change->name);
-    _cleanup_(jail_settings_done) JailSettings settings = JAIL_SETTINGS_EMPTY;
+    _cleanup_(jail_settings_done)
+    JailSettings settings = JAIL_SETTINGS_EMPTY;
 
     if (!may_touch(warden, key, change->name, jail))
         return;

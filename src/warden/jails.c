@@ -51,7 +51,8 @@ Jail *jail_get(Warden *warden, const char *name)
 int jails_take(Warden *warden, const LinkFrame *frame)
 {
     Reader reader = reader_of(frame->payload, frame->size);
-    _cleanup_(jail_settings_done) JailSettings settings = JAIL_SETTINGS_EMPTY;
+    _cleanup_(jail_settings_done)
+    JailSettings settings = JAIL_SETTINGS_EMPTY;
 
     int result = jail_settings_decode(&reader, &settings);
     if (result < 0 || !reader_done(&reader))
@@ -102,5 +103,5 @@ const PolicyJail *jail_settings_under(const Jail *jail, const Policy *policy)
     if (said)
         return said;
     return jail->settings.memory && jail->settings.source != JAIL_OF_POLICY ? &jail->settings.jail
-                                                                             : NULL;
+                                                                            : NULL;
 }
