@@ -58,8 +58,9 @@ enum {
     MESSAGE_HEAD,
     /* warden → parent: reload the policy now (asked for through the api) */
     MESSAGE_RELOAD,
-    /* parent → warden, door and executor: a jail's limits. string jail, u32 pending, u32
-     * connections, u64 bytes, u32 commands. Before the link to the jail's door */
+    /* parent → warden, door and executor: a jail's settings, and again when they change:
+     * jail_settings_encode(). Before the link to the jail's door, to which its commands are not
+     * told */
     MESSAGE_JAIL,
     /* api → parent: the journal's segments, please → MESSAGE_SEGMENTS. No payload */
     MESSAGE_SEGMENTS_WANTED,
@@ -68,6 +69,14 @@ enum {
     MESSAGE_SEGMENTS,
     /* parent → api: what TLS is spoken with from now on. blob certificates, blob key (PEM) */
     MESSAGE_TLS,
+    /* parent → warden: the jail is no more; what runs or waits in it ends. string jail */
+    MESSAGE_JAIL_GONE,
+    /* warden → parent, with a key: an operator wants a jail of the api made, changed or removed
+     * → MESSAGE_JAIL_ANSWER with that key, after MESSAGE_JAIL or MESSAGE_JAIL_GONE. u8 JailWish,
+     * jail_settings_encode() (of a removed one, its name counts alone) */
+    MESSAGE_JAIL_WANTED,
+    /* u8 done, string why not */
+    MESSAGE_JAIL_ANSWER,
     /* parent → warden, once, before it may serve: what operators have stopped. u8 SwitchesFound,
      * string the table as MESSAGE_SWITCHES_SAVE had it, or why it cannot be read */
     MESSAGE_SWITCHES,
@@ -76,6 +85,11 @@ enum {
     MESSAGE_SWITCHES_SAVE,
     MESSAGE_SWITCHES_SAVED,
 };
+
+typedef enum JailWish {
+    JAIL_WISH_PUT = 1, /* as these settings say, whether it is there already or not */
+    JAIL_WISH_REMOVE,
+} JailWish;
 
 typedef enum SwitchesFound {
     SWITCHES_NONE, /* there is no table yet */
@@ -147,6 +161,9 @@ enum {
     API_GRANTS,
     API_REVOKE,      /* string grant id */
     API_JAILS,       /* string name ("": all) */
+    API_JAIL_CREATE, /* jail_change_encode() */
+    API_JAIL_CHANGE, /* the same */
+    API_JAIL_DELETE, /* string name */
     API_POLICY,      /* the policy's text */
     API_POLICY_TEST, /* string jail, u32 uid, u32 gid, string cwd, u32 argc, strings argv */
     API_ANSWER,      /* warden → api: u16 HTTP status, string JSON */
@@ -247,6 +264,8 @@ typedef struct Prepared {
     const gid_t *groups;
     size_t n_groups;
     const char *container; /* "" for a caller in the warden's own namespaces */
+    uint64_t container_start_time; /* of its init, as start_time: a container that was started again
+                                      is another one */
     /* By the child. */
     uint32_t flags;
     const char *exe;         /* resolved absolute path; of the script if it is one */
