@@ -115,10 +115,19 @@ static const Interpreter interpreters[] = {
     {.names = " Rscript ", .text = "e", .needs_script = true},
 };
 
-/* Programs that obey their standard input unless told otherwise; their arguments are not read. */
+/* Programs that obey their standard input unless told otherwise; their arguments are not read.
+ * Editors and pagers among them do so when it is a terminal, which a prisoner can be the other end
+ * of: a key in them starts a shell. */
 static const char obedient[] =
     " psql mysql mariadb sqlite3 mongo mongosh redis-cli cqlsh xargs parallel ed ex bc dc gdb lldb "
-    "ssh at batch crontab ftp sftp telnet ";
+    "ssh mosh at batch crontab ftp sftp telnet nc ncat netcat socat su sudo doas screen tmux "
+    "script "
+    "vi vim vim.basic vim.tiny nvim view nano pico emacs less more most man info top htop patch "
+    "ipython ipython3 irb R julia octave ghci gnuplot ";
+
+/* Those that let somebody else obey it when one of their words says so. */
+static const char forwarding[] = " docker podman nerdctl kubectl oc lxc machinectl ";
+static const char forwarding_words[] = " exec run attach debug shell start ";
 
 static bool is_word_in(const char *words, const char *word, size_t size)
 {
@@ -305,6 +314,22 @@ static Operand scan_program(Scan *scan)
     return scan->has_text || scan->has_info || interpreter->needs_script ? none : input;
 }
 
+bool operand_is_stdin(const char *program, const char *const *argv, size_t argc)
+{
+    /* Under the name that was called, too: psql is a link to a wrapper in Debian. */
+    const char *names[] = {resolve_basename(program), argc > 0 ? resolve_basename(argv[0]) : ""};
+
+    for (size_t n = 0; n < 2; n++) {
+        size_t size = strlen(names[n]);
+        if (is_word_in(obedient, names[n], size))
+            return true;
+        for (size_t i = 1; is_word_in(forwarding, names[n], size) && i < argc; i++)
+            if (is_word_in(forwarding_words, argv[i], strlen(argv[i])))
+                return true;
+    }
+    return false;
+}
+
 Operand operand_find(const char *program, const char *const *argv, size_t argc)
 {
     const char *name = resolve_basename(program);
@@ -321,6 +346,5 @@ Operand operand_find(const char *program, const char *const *argv, size_t argc)
     scan.interpreter = interpreter_of(name);
     if (scan.interpreter)
         return scan_program(&scan);
-    return (Operand){.kind =
-                         is_word_in(obedient, name, strlen(name)) ? OPERAND_STDIN : OPERAND_NONE};
+    return (Operand){.kind = operand_is_stdin(program, argv, argc) ? OPERAND_STDIN : OPERAND_NONE};
 }

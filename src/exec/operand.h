@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef enum OperandKind {
@@ -25,3 +26,7 @@ typedef struct Operand {
 
 /* `program` is the resolved path of the executable. */
 Operand operand_find(const char *program, const char *const *argv, size_t argc);
+
+/* Whether a program that is no interpreter takes its instructions from standard input; it may be a
+ * script. */
+bool operand_is_stdin(const char *program, const char *const *argv, size_t argc);

@@ -96,6 +96,8 @@ int program_find(Program *ret, const ShimRequest *request, Refusal *refusal)
     file_judge_writable(&ret->exe);
     if (file_is_script(&ret->exe)) {
         ret->is_script = true;
+        if (operand_is_stdin(ret->exe.path, request->argv, request->argc))
+            ret->operand.kind = OPERAND_STDIN;
         return script_resolve(&ret->exe, path_list, &ret->script, refusal);
     }
     if (!file_is_elf(&ret->exe))

@@ -198,6 +198,30 @@ def test_input_that_could_change(warden, kind):
     still_good(warden, "cat", out=b"")
 
 
+@pytest.mark.parametrize("end", ["slave", "master"])
+def test_a_terminal_is_input_for_who_obeys_it(make_warden, end):
+    """The prisoner holds the other end, and types something else into what was approved. psql is a
+    script in Debian, called under another name than its file's."""
+    warden = make_warden(ask("psql", "less", "sh"))
+    warden.tool("pg_wrapper", "#!/bin/sh\nread line; echo \"did $line\"\n")
+    for name in ("psql", "less"):
+        os.symlink(os.path.join(warden.tools, "pg_wrapper"), os.path.join(warden.tools, name))
+    for command in (("psql", "-d", "x"), ("less", "x"), ("sh",)):
+        ends = dict(zip(("master", "slave"), os.openpty()))
+        process = warden.spawn(*command, stdin=ends[end])
+        question = warden.pending()[0]
+        assert any("instructions from stdin" in note for note in question["notes"]), question
+        assert question["grant"]["exact"] is None and question["grant"]["widened"] is None
+        assert warden.cli("approve", question["id"], "--for", "10m").code == 1
+        process.kill()
+        wait_for(lambda: warden.queue() == [], what="the question's end: no late approval")
+        for number in ends.values():
+            os.close(number)
+    process = warden.spawn("psql", "-d", "x", stdin=subprocess.DEVNULL)
+    assert warden.pending()[0]["grant"]["exact"], "without input it is what its arguments say"
+    process.kill()
+
+
 def test_two_with_open_input_are_two_questions(warden):
     processes = [warden.spawn("cat") for _ in range(2)]
     queue = warden.pending(2)
