@@ -176,12 +176,15 @@ static void change(Subject *subject, int what)
     case 16:
         subject->prepared.flags = PREPARED_POWERFUL;
         break;
+    case 17:
+        subject->prepared.container_start_time = 8; /* it was started again */
+        break;
     default:
         subject->facts.name = "docker";
         break;
     }
 }
-#define CHANGES 18
+#define CHANGES 19
 
 static void every_fact_is_bound(void **state)
 {

@@ -42,6 +42,9 @@ int become_clean(const RunnerOrigin *origin)
         return -errno;
     if (getppid() != origin->parent)
         return -ESRCH;
+    /* It cannot be taken back, and not every caller in a container has it. */
+    if (!origin->joins && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -errno;
     /* Refused inside containers that forbid keyctl: then there is no foreign keyring either. */
     (void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
     return 0;
@@ -89,13 +92,14 @@ int become_limited(const RunnerOrigin *origin, const Identity *caller)
     return 0;
 }
 
-static int set_oom_score(int now, int wanted)
+/* `given_fd` >= 0 is used instead of our own /proc, which may be out of reach. */
+static int set_oom_score(int given_fd, int now, int wanted)
 {
     char text[16];
 
     if (wanted == now)
         return 0;
-    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    int fd = given_fd >= 0 ? given_fd : open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
     int size = snprintf(text, sizeof text, "%d", wanted);
@@ -115,7 +119,8 @@ static int drop_bounding(uint64_t ours, uint64_t wanted, uint64_t last)
     return 0;
 }
 
-int become_prepare(const RunnerOrigin *origin, const Identity *caller, const char **ret_step)
+int become_prepare(const RunnerOrigin *origin, const Identity *caller, Joined *joined,
+                   const char **ret_step)
 {
     const Identity *from = &origin->executor;
     int result;
@@ -130,15 +135,18 @@ int become_prepare(const RunnerOrigin *origin, const Identity *caller, const cha
         caller->nice > from->nice)
         return -errno;
     *ret_step = "oom_score_adj";
-    if ((result = set_oom_score(from->oom_score_adj, caller->oom_score_adj)) < 0)
+    result = set_oom_score(joined ? joined->oom_fd : -EBADF, from->oom_score_adj,
+                           caller->oom_score_adj);
+    if (result < 0 || !origin->privileged)
         return result;
-    if (!origin->privileged)
-        return 0;
+    *ret_step = "the caller's seccomp filters";
+    if (joined && (result = join_read_extra(joined, caller)) < 0)
+        return result;
     *ret_step = "the capability bounding set";
     return drop_bounding(from->cap_bounding, caller->cap_bounding, origin->last_cap);
 }
 
-/* For a caller that is root: its own sets, less whatever the executor lacks. */
+/* The caller's own sets, less whatever the executor lacks. */
 static int set_capabilities(const Identity *from, const Identity *caller)
 {
     uint64_t permitted = caller->cap_permitted & from->cap_permitted;
@@ -162,7 +170,23 @@ static int set_capabilities(const Identity *from, const Identity *caller)
     return 0;
 }
 
-int become_caller(const RunnerOrigin *origin, const Identity *caller, const char **ret_step)
+/* In a container: whatever capabilities the caller has, whoever it is, and no_new_privs as it has
+ * it. Without that only root can put filters on: so while its capabilities are still there. */
+static int become_joined(const RunnerOrigin *origin, const Identity *caller, Joined *joined,
+                         const char **ret_step)
+{
+    *ret_step = "the caller's seccomp filters";
+    if (caller->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -errno;
+    int result = join_install(joined, caller, true);
+    if (result < 0)
+        return result;
+    *ret_step = "the caller's capabilities";
+    return set_capabilities(&origin->executor, caller);
+}
+
+int become_caller(const RunnerOrigin *origin, const Identity *caller, Joined *joined,
+                  const char **ret_step)
 {
     int result = 0;
 
@@ -171,12 +195,16 @@ int become_caller(const RunnerOrigin *origin, const Identity *caller, const char
         return caller->uids[0] == origin->executor.uids[0] ? 0 : -EPERM;
     }
     *ret_step = "the caller's ids";
+    if (joined && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+        return -errno;
     if (setgroups(caller->n_groups, caller->groups) < 0 ||
         setresgid(caller->gids[0], caller->gids[0], caller->gids[0]) < 0 ||
         setresuid(caller->uids[0], caller->uids[0], caller->uids[0]) < 0)
         return -errno;
     *ret_step = "the caller's capabilities";
-    if (caller->uids[0] == 0)
+    if (joined)
+        result = become_joined(origin, caller, joined, ret_step);
+    else if (caller->uids[0] == 0)
         result = set_capabilities(&origin->executor, caller);
     else if (setuid(0) == 0)
         result = -EPERM;

@@ -3,18 +3,22 @@
  */
 #pragma once
 
+#include "exec/join.h"
 #include "exec/runner.h"
 
-/* Steps that need no identity, done while nobody waits: signals, process group, keyring.
- * 0 or -errno. */
+/* Steps that need no identity, done while nobody waits: signals, process group, keyring,
+ * no_new_privs unless the runner joins a container. 0 or -errno. */
 int become_clean(const RunnerOrigin *origin);
 
-/* What needs privilege: higher limits, niceness, the capability bounding set. 0 or -errno; the name
- * of the step that failed in `ret_step`. */
-int become_prepare(const RunnerOrigin *origin, const Identity *caller, const char **ret_step);
+/* What needs privilege: higher limits, niceness, the capability bounding set. `joined` is NULL for
+ * a caller who lives where we do. 0 or -errno; the name of the step that failed in `ret_step`. */
+int become_prepare(const RunnerOrigin *origin, const Identity *caller, Joined *joined,
+                   const char **ret_step);
 
-/* The ids and capabilities. From here on the caller may send us signals. 0 or -errno. */
-int become_caller(const RunnerOrigin *origin, const Identity *caller, const char **ret_step);
+/* The ids and capabilities; in a container also its filters and no_new_privs as the caller has it.
+ * From here on the caller may send us signals. 0 or -errno. */
+int become_caller(const RunnerOrigin *origin, const Identity *caller, Joined *joined,
+                  const char **ret_step);
 
 /* The caller's resource limits, exactly or as near as they can be. Last before the exec. */
 int become_limited(const RunnerOrigin *origin, const Identity *caller);

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "exec/descendants.h"
 #include "exec/image.h"
+#include "exec/mirror.h"
 
 /* More at once than any machine runs commands. */
 #define CELLS_MAX 4096u
@@ -53,6 +54,7 @@ static void release(Cell *cell)
     if (event_initialized(&cell->child_event))
         (void)event_del(&cell->child_event);
     block->kind->done(cell);
+    mirror_release(cell);
     pidref_done(&cell->child);
     fd_close(cell->control_fd);
     free(cell);
@@ -94,7 +96,11 @@ void cell_drain_control(Cell *cell)
     while (!cell->has_parted) {
         ssize_t size =
             fd_receive(cell->control_fd, message, sizeof message, &received, MSG_DONTWAIT);
+        bool is_dealt_with = size > 0 && mirror_heard(cell, (uint8_t)message[0], message + 1,
+                                                      (size_t)size - 1, &received);
         fd_received_done(&received);
+        if (is_dealt_with)
+            continue;
         if (size == -EAGAIN || size == -EINTR)
             return;
         if (size <= 0 && cell->pid == 0) {
@@ -128,7 +134,7 @@ static int start_cell(CellBlock *block, Cell **ret)
     if (!cell)
         return -ENOMEM;
     cell->block = block;
-    cell->child = PIDREF_EMPTY;
+    cell->child = cell->first = PIDREF_EMPTY;
     cell->lead_fd = -EBADF;
     int result = block->kind->start(cell, theirs);
     if (result < 0) {
@@ -151,8 +157,25 @@ static int start_cell(CellBlock *block, Cell **ret)
     return 0;
 }
 
+int cell_start_joined(CellBlock *block, Container *container, bool is_spare, Cell **ret)
+{
+    block->origin.joins = true;
+    block->origin.is_spare = is_spare;
+    int result = start_cell(block, ret);
+    block->origin.joins = block->origin.is_spare = false;
+    if (result < 0)
+        return result;
+    result = mirror_join(*ret, container, !is_spare);
+    if (result < 0) {
+        cell_kill(*ret);
+        *ret = NULL;
+    }
+    return result;
+}
+
 void cell_block_refill(CellBlock *block)
 {
+    mirror_refill(block);
     if (block->spare || block->closing || block->n_cells >= block->cells_max)
         return;
     block->origin.is_spare = true;
@@ -199,22 +222,33 @@ static void count_as_dying(Cell *cell)
     }
 }
 
-int cell_take(CellBlock *block, CellShare *share, void *userdata, Cell **ret)
+static void take(CellBlock *block, CellShare *share, Cell *cell, void *userdata)
 {
     const struct timeval later = {.tv_usec = REFILL_MS * 1000};
 
-    Cell *cell = TAKE_PTR(block->spare);
-    if (!cell) {
-        int result = start_cell(block, &cell);
-        if (result < 0)
-            return result;
-    }
     cell->userdata = userdata;
     cell->share = share;
     share->n_cells++;
     (void)event_add(&block->refill_event, &later);
-    *ret = cell;
-    return 0;
+}
+
+int cell_take(CellBlock *block, CellShare *share, void *userdata, Cell **ret)
+{
+    *ret = TAKE_PTR(block->spare);
+    int result = *ret ? 0 : start_cell(block, ret);
+    if (result == 0)
+        take(block, share, *ret, userdata);
+    return result;
+}
+
+int cell_take_joined(CellBlock *block, CellShare *share, Container *container,
+                     const Identity *caller, void *userdata, Cell **ret)
+{
+    *ret = mirror_take_spare(container, caller);
+    int result = *ret ? 0 : cell_start_joined(block, container, false, ret);
+    if (result == 0)
+        take(block, share, *ret, userdata);
+    return result;
 }
 
 /* One message of an assignment; its descriptors are the caller's and stay open. */

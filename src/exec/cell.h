@@ -15,6 +15,7 @@
 #include <event2/event_struct.h>
 
 #include "exec/cgroup.h"
+#include "exec/container.h"
 #include "exec/runner.h"
 
 typedef struct Cell Cell;
@@ -52,6 +53,11 @@ struct Cell {
     bool is_image; /* the runner is a program of its own, and is told its origin */
     CgroupLeaf *leaf;
     bool is_watched; /* until the leaf is empty */
+    /* in a container (mirror.h) */
+    Container *container; /* used; NULL: where we live */
+    bool is_joining;      /* the runner is still outside */
+    PidRef first;         /* what the runner was before it went in; not reaped yet */
+    PrivateMounts mounts; /* a mount namespace of its own; 0: none */
     /* supervisor */
     int lead_fd;
     struct event lead_event;
@@ -87,6 +93,7 @@ struct CellBlock {
     Cell *cells; /* all */
     unsigned n_cells, cells_max;
     Cell *spare;
+    Containers *containers; /* or NULL */
     bool closing;
     bool may_relay; /* a command may run where its caller's program is not needed (relay.h) */
 };
@@ -111,6 +118,9 @@ unsigned cell_share_most(const CellBlock *block, const CellShare *share);
 
 /* A cell with a runner that waits for its assignment. 0, -EAGAIN at the block's limit, -errno. */
 int cell_take(CellBlock *block, CellShare *share, void *userdata, Cell **ret);
+/* The same with one that has joined the caller's container, or is about to. */
+int cell_take_joined(CellBlock *block, CellShare *share, Container *container,
+                     const Identity *caller, void *userdata, Cell **ret);
 /* Hands over the caller's identity and descriptors. 0: they are closed here, and that was not the
  * last close. -errno: they are still the caller's to dispose of. */
 int cell_assign_take(Cell *cell, const Identity *caller, int *fds, size_t n_fds);
@@ -132,6 +142,9 @@ void cell_kill(Cell *cell);
 void cell_freeze(Cell *cell, bool frozen);
 /* Nobody wants to hear of it any more: kills it. */
 void cell_abandon(Cell *cell);
+
+/* For mirror.c: a cell that joins, as a spare or for somebody who waits. 0 or -errno. */
+int cell_start_joined(CellBlock *block, Container *container, bool is_spare, Cell **ret);
 
 /* For the kinds. */
 void cell_drain_control(Cell *cell);

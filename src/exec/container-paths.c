@@ -289,13 +289,13 @@ bool mounts_have_writable_cgroup(const char *mountinfo, Piece *ret)
     return false;
 }
 
-bool mounts_have_shims(const char *mountinfo)
+bool mounts_next_shim(const char **mountinfo, char *ret, size_t room)
 {
     MountLine mount;
 
-    while (mount_line_next(&mountinfo, &mount)) {
-        if (ends_with(mount.root, "/" SHIM_FILE))
-            return true;
+    while (mount_line_next(mountinfo, &mount)) {
+        if (ends_with(mount.root, "/" SHIM_FILE) && !ends_with(mount.mount, "/" SHIM_FILE))
+            return unescape(mount.mount, ret, room);
     }
     return false;
 }

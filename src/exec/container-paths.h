@@ -62,5 +62,6 @@ int cgroup_line_directory(const char *mountinfo, const CgroupLine *line, char *r
 /* A cgroup file system that those who live in these mounts may write to: its mount point. False
  * when there is none. */
 bool mounts_have_writable_cgroup(const char *mountinfo, Piece *ret);
-/* A shim is mounted over some file. */
-bool mounts_have_shims(const char *mountinfo);
+/* The next place where a shim is mounted over something else (not under its own name), unescaped,
+ * in `ret`. False at the end, and for one that does not fit. */
+bool mounts_next_shim(const char **mountinfo, char *ret, size_t room);

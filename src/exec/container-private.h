@@ -19,6 +19,7 @@ enum {
 struct Containers {
     struct event_base *loop;
     const World *self;
+    const char *confinement;
     const char *own_cgroup;
     bool old_kernel;
     void (*ended)(Container *container);
@@ -38,6 +39,7 @@ int container_read(Container *container, const PidRef *process, const World *wor
 int container_read_cgroups(Container *container, char why[static CONTAINER_WHY_MAX]);
 /* Its mounts, when they have changed. 0 or 1. */
 int container_check_mounts(Container *container, char why[static CONTAINER_WHY_MAX]);
+void container_forget_shims(Container *container);
 /* May this process of it have commands run? 0 or 1. */
 int container_check_caller(const Container *container, const PidRef *caller,
                            const Identity *identity, const World *world,

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -190,30 +191,24 @@ int container_read(Container *container, const PidRef *process, const World *wor
     return check_powers(container, &container->first, why);
 }
 
-/* Opens what is needed to move processes there: of version 1 that is nothing that can be done at
- * birth. */
 static int add_cgroup(Container *container, const CgroupLine *line, size_t own_size,
                       const char *mountinfo, char why[static CONTAINER_WHY_MAX])
 {
-    char directory[4096], path[4096 + 16];
+    char directory[4096];
     ContainerCgroup *cgroup = &container->cgroups[container->n_cgroups];
 
     if (container->n_cgroups == CONTAINER_HIERARCHIES_MAX)
         return container_refuse(why, "there are too many cgroup hierarchies");
     *cgroup = (ContainerCgroup){.hierarchy = piece_copy(line->hierarchy),
                                 .path = piece_copy(line->path),
-                                .own_size = own_size,
-                                .procs_fd = -EBADF};
+                                .own_size = own_size};
     container->n_cgroups++;
     if (!cgroup->hierarchy || !cgroup->path)
         return container_refuse(why, "out of memory");
-    if (cgroup_line_directory(mountinfo, line, directory, sizeof directory) == 0)
+    if (cgroup_line_directory(mountinfo, line, directory, sizeof directory) == 0 &&
+        access(directory, F_OK) == 0)
         cgroup->directory = strdup(directory);
-    if (line->hierarchy.size == 0 || (!cgroup->directory && own_size == 0))
-        return 0;
-    (void)snprintf(path, sizeof path, "%s/cgroup.procs", cgroup->directory ? directory : "");
-    cgroup->procs_fd = cgroup->directory ? open(path, O_WRONLY | O_CLOEXEC) : -EBADF;
-    if (cgroup->procs_fd < 0)
+    if (!cgroup->directory && own_size > 0)
         return container_refuse(why,
                                 "the container's cgroup (%s) cannot be reached from the warden: "
                                 "it needs the host's /sys/fs/cgroup",
@@ -265,6 +260,34 @@ int container_read_cgroups(Container *container, char why[static CONTAINER_WHY_M
     return 0;
 }
 
+void container_forget_shims(Container *container)
+{
+    for (size_t i = 0; i < container->n_shims; i++)
+        free(container->shims[i]);
+    free(container->shims);
+    container->shims = NULL;
+    container->n_shims = 0;
+}
+
+/* Where shims are mounted now. 0 or -ENOMEM. */
+static int take_shims(Container *container, const char *mountinfo)
+{
+    char place[PATH_MAX];
+
+    container_forget_shims(container);
+    while (mounts_next_shim(&mountinfo, place, sizeof place)) {
+        char **grown = realloc(container->shims, (container->n_shims + 1) * sizeof *grown);
+        if (!grown)
+            return -ENOMEM;
+        container->shims = grown;
+        container->shims[container->n_shims] = strdup(place);
+        if (!container->shims[container->n_shims])
+            return -ENOMEM;
+        container->n_shims++;
+    }
+    return 0;
+}
+
 int container_check_mounts(Container *container, char why[static CONTAINER_WHY_MAX])
 {
     struct pollfd changes = {.fd = container->mountinfo_fd, .events = POLLPRI};
@@ -286,19 +309,33 @@ int container_check_mounts(Container *container, char why[static CONTAINER_WHY_M
             "the container has a cgroup file system that it can write to (%.*s), "
             "with which a prisoner can be whoever it likes; mount it read-only",
             (int)(place.size < 80 ? place.size : 80), place.at);
-    container->has_shim_mounts = mounts_have_shims(text);
+    if (take_shims(container, text) < 0)
+        return container_refuse(why, "out of memory");
     container->are_mounts_known = true;
     memcpy(why, container->why, sizeof container->why);
     return container->why[0] != '\0';
+}
+
+/* Does it live in a mount namespace that a runner has made for a command of ours? Its root is then
+ * another mount of the same directory. */
+static bool has_private_mounts(const Container *container, const World *world)
+{
+    for (size_t i = 0; i < container->n_mounts; i++) {
+        if (container->mounts[i].device == world->namespaces[WORLD_MNT].device &&
+            container->mounts[i].inode == world->namespaces[WORLD_MNT].inode)
+            return true;
+    }
+    return false;
 }
 
 static int check_world(const Container *container, const World *world,
                        char why[static CONTAINER_WHY_MAX])
 {
     const World *init = &container->world;
+    bool is_private = has_private_mounts(container, world);
 
     for (size_t i = 0; i < WORLD_NAMESPACES; i++) {
-        if (namespace_is_same(init, world, i))
+        if (namespace_is_same(init, world, i) || (i == WORLD_MNT && is_private))
             continue;
         return container_refuse(why,
                                 "the caller lives in another %s namespace than its container's "
@@ -307,7 +344,7 @@ static int check_world(const Container *container, const World *world,
                                 world_namespace_name(i));
     }
     if (init->root_device != world->root_device || init->root_inode != world->root_inode ||
-        init->root_mount != world->root_mount)
+        (init->root_mount != world->root_mount && !is_private))
         return container_refuse(why, "the caller has another root directory than its container "
                                      "(chroot)");
     return 0;

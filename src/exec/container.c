@@ -17,13 +17,15 @@
 #include "exec/container-private.h"
 
 int containers_new(Containers **ret, struct event_base *loop, const World *self,
-                   const char *own_cgroup, bool old_kernel, void (*ended)(Container *container))
+                   const char *confinement, const char *own_cgroup, bool old_kernel,
+                   void (*ended)(Container *container))
 {
     Containers *table = calloc(1, sizeof *table);
     if (!table)
         return -ENOMEM;
     *table = (Containers){.loop = loop,
                           .self = self,
+                          .confinement = confinement,
                           .own_cgroup = own_cgroup,
                           .old_kernel = old_kernel,
                           .ended = ended};
@@ -37,14 +39,15 @@ static void free_container(Container *container)
         free(container->cgroups[i].hierarchy);
         free(container->cgroups[i].path);
         free(container->cgroups[i].directory);
-        fd_close(container->cgroups[i].procs_fd);
     }
     if (event_initialized(&container->end_event))
         (void)event_del(&container->end_event);
     pidref_done(&container->init);
     fd_close(container->root_fd);
     fd_close(container->mountinfo_fd);
-    free(container->filters);
+    filters_done(&container->filters);
+    container_forget_shims(container);
+    free(container->mounts);
     free(container);
 }
 
@@ -98,6 +101,28 @@ static void end_container(Container *container)
 static void on_end(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
 {
     end_container(userdata);
+}
+
+int container_add_mounts(Container *container, PrivateMounts mounts)
+{
+    PrivateMounts *grown =
+        realloc(container->mounts, (container->n_mounts + 1) * sizeof *container->mounts);
+    if (!grown)
+        return -ENOMEM;
+    container->mounts = grown;
+    grown[container->n_mounts++] = mounts;
+    return 0;
+}
+
+void container_remove_mounts(Container *container, PrivateMounts mounts)
+{
+    for (size_t i = 0; i < container->n_mounts; i++) {
+        if (container->mounts[i].device != mounts.device ||
+            container->mounts[i].inode != mounts.inode)
+            continue;
+        container->mounts[i] = container->mounts[--container->n_mounts];
+        return;
+    }
 }
 
 /* Has its init ended, though the loop has not told yet? */

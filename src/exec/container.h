@@ -20,6 +20,7 @@
 #include <event2/event_struct.h>
 
 #include "exec/container-paths.h"
+#include "exec/filters.h"
 #include "exec/identity.h"
 
 #define CONTAINER_HIERARCHIES_MAX 24
@@ -35,8 +36,12 @@ typedef struct ContainerCgroup {
     size_t own_size; /* of `path`, as far as the engine made it for this container; 0: in this
                         hierarchy it has none of its own, and is where other processes are */
     char *directory; /* owned: of `path`; NULL where this hierarchy is not mounted here */
-    int procs_fd;    /* cgroup.procs of `directory`, for writing; version 1 only, else -EBADF */
 } ContainerCgroup;
+
+/* A mount namespace that a runner of ours has made in a container for its command (originals.h). */
+typedef struct PrivateMounts {
+    uint64_t device, inode;
+} PrivateMounts;
 
 struct Container {
     Containers *table;
@@ -46,7 +51,8 @@ struct Container {
     Identity first; /* the init's */
     World world;    /* the init's */
     bool has_user_namespace;
-    bool has_shim_mounts;  /* shims are mounted over its programs */
+    char **shims; /* owned: where shims are mounted over its programs */
+    size_t n_shims;
     bool are_mounts_known; /* `mountinfo_fd` has been read */
     ContainerCgroup cgroups[CONTAINER_HIERARCHIES_MAX];
     size_t n_cgroups;
@@ -54,22 +60,26 @@ struct Container {
     int mountinfo_fd;            /* tells when its mounts change */
     char why[CONTAINER_WHY_MAX]; /* nothing may run in it; "": it may */
     struct event end_event;
+    PrivateMounts *mounts; /* owned */
+    size_t n_mounts;
     bool has_ended;
     unsigned n_users; /* cells and others that point here */
     Cell *spare;      /* join.h: a runner that has joined it */
+    bool wants_spare;
     uint64_t spare_used_ms;
-    struct sock_filter *filters; /* owned, of its init (filters.h); valid when `n_filters` > 0 */
-    size_t filters_size;
-    unsigned n_filters;
-    bool filters_late; /* its filters forbid what a runner must do after them */
+    Filters filters; /* its init's, when they are known */
+    bool are_filters_known;
+    bool filters_late; /* they forbid what a runner must do after them */
     Container *next;
 };
 
-/* `self` and `mountinfo` are the executor's and must outlive the table; `own_cgroup`: the path of
+/* `self` and `confinement` (the label of a security module, or "") are the executor's and must
+ * outlive the table; `own_cgroup`: the path of
  * the tree of leaves of our own in cgroup2, or NULL. `old_kernel`: no ioctl to find an init.
  * `ended` is called once when a container's init has ended: it must let go of it. */
 int containers_new(Containers **ret, struct event_base *loop, const World *self,
-                   const char *own_cgroup, bool old_kernel, void (*ended)(Container *container));
+                   const char *confinement, const char *own_cgroup, bool old_kernel,
+                   void (*ended)(Container *container));
 Containers *containers_free(Containers *table);
 
 /* The container of a caller whose facts have just been read, and may it have commands run there? 0,
@@ -90,6 +100,10 @@ Container *container_next(const Containers *table, const Container *before);
 /* Keeps the memory of a container, also when it has ended, until it is let go. */
 Container *container_use(Container *container);
 void container_let_go(Container *container);
+
+/* Whose processes count as its own although they have other mounts. 0 or -ENOMEM. */
+int container_add_mounts(Container *container, PrivateMounts mounts);
+void container_remove_mounts(Container *container, PrivateMounts mounts);
 
 /* Its cgroup in the hierarchy that has this controller ("freezer"; "" for cgroup2), if the engine
  * made one for it and it can be reached from here; else NULL. */

@@ -5,6 +5,7 @@
  *   doors.c      the doors' links and their jails; getting rid of what they passed
  *   open.c       EXEC_OPEN and VET_PEER: who is there, and may it
  *   requests.c   the table of requests and their life after that
+ *   installs.c   jails into running containers
  *   ghost.c      those whose command runs in an ephemeral container
  *   cell*.c      where a request's processes live
  */
@@ -49,6 +50,7 @@ typedef struct Executor Executor;
 typedef struct Jail Jail;
 typedef struct Door Door;
 typedef struct Disposal Disposal;
+typedef struct Installation Installation;
 
 typedef struct Request {
     Executor *executor;
@@ -58,6 +60,7 @@ typedef struct Request {
     Door *door; /* NULL once it has left the prepared states, or the door is gone */
     Cell *cell;
     Identity *caller; /* owned; until EXEC_PREPARED */
+    Container *container; /* used; NULL: the caller lives where we do */
     pid_t caller_pid; /* from then on */
     uint64_t caller_start_time;
     uid_t caller_uid;
@@ -105,7 +108,9 @@ struct Executor {
     Door *doors;
     Disposal *disposals; /* what could not be disposed of yet */
     struct event retry_event;
+    Installation *installations; /* under way */
     CellBlock *block;
+    Containers *containers;
     Identity self;
     World world;
     Request *requests[REQUEST_BUCKETS];
@@ -140,7 +145,8 @@ void vet_peer(Executor *executor, LinkFrame *frame);
 /* requests.c */
 Request *request_find(const Executor *executor, uint64_t key);
 /* Starts a request on its way; `fds` are taken and disposed of whatever happens. */
-void request_open_take(Door *door, uint64_t key, const Identity *caller, int *fds, size_t n_fds);
+void request_open_take(Door *door, uint64_t key, const Identity *caller, Container *container,
+                       int *fds, size_t n_fds);
 void request_refuse(Executor *executor, uint64_t key, ExecFailure failure, const char *why);
 /* The request's command runs elsewhere, and its runner gets the stream to carry. Takes `fd`. */
 void request_relay_take(Executor *executor, uint64_t key, int fd);
@@ -150,6 +156,11 @@ bool request_obey(Executor *executor, const LinkFrame *frame);
 void requests_drop_of(Door *door);
 /* Forgets all of them (the block has been freed or will be). */
 void requests_free(Executor *executor);
+
+/* installs.c */
+/* MESSAGE_INSTALL: the answer follows. 0 or -EPROTO. */
+int install_order_take(Executor *executor, const LinkFrame *frame);
+void installations_free(Executor *executor);
 
 /* The executor cannot go on. */
 void executor_lose(Executor *executor, const char *why);

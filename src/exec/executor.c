@@ -9,7 +9,7 @@
  *
  * What it keeps. A caller may be root with any set of capabilities, and its command must have the
  * same, so the permitted set stays as it was; the effective set is cut to what the executor's own
- * work needs, which guards against mistakes, not against a takeover. no_new_privs, non-dumpable,
+ * work needs, which guards against mistakes, not against a takeover. Non-dumpable,
  * a session of its own (no operator's terminal is in reach of a command), a fresh keyring per
  * command. No seccomp filter and no Landlock: every command would inherit them.
  *
@@ -34,6 +34,8 @@
 #include "base/disposition.h"
 #include "base/log.h"
 #include "exec/executor-private.h"
+#include "wire/containers.h"
+#include "exec/mirror.h"
 #include "exec/ghost.h"
 
 /* An order to run carries one bit per environment entry. */
@@ -164,6 +166,9 @@ static void on_control_frame(Link *link, LinkFrame *frame, void *userdata)
     case MESSAGE_LINK:
         result = add_link(executor, frame);
         break;
+    case MESSAGE_INSTALL:
+        result = install_order_take(executor, frame);
+        break;
     case MESSAGE_JAIL:
         result = jail_take_settings(executor, frame);
         break;
@@ -236,7 +241,9 @@ static int settle(const ProcessContext *context)
     arrange_signals();
     raise_files();
     (void)setsid(); /* EPERM: we lead a group, so the parent has given us one of our own */
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+    /* no_new_privs would be inherited by the commands of callers who do not have it. */
+    if ((!context->privileged && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) ||
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
         return -errno;
     if (sodium_init() < 0)
         return -ENOSYS;
@@ -277,6 +284,13 @@ static int start(Executor *executor)
                             executor->options->no_image, &request_handlers);
     if (result < 0)
         return result;
+    const CgroupTree *tree = executor->block->tree;
+    result = containers_new(&executor->containers, executor->loop, &executor->world,
+                            executor->self.confinement, tree ? cgroup_tree_path(tree) : NULL,
+                            executor->options->old_kernel, mirror_drop_spare);
+    if (result < 0)
+        return result;
+    executor->block->containers = executor->containers;
     result = link_new_take(&executor->control, executor->loop, executor->context->control_fd,
                            &control_limits, &control_handlers, executor);
     return result < 0 ? result : link_send(executor->control, MESSAGE_READY, 0, NULL, 0);
@@ -290,6 +304,8 @@ static void finish(Executor *executor)
     if (executor->block)
         requests_free(executor);
     executor->block = cell_block_free(executor->block);
+    installations_free(executor);
+    executor->containers = containers_free(executor->containers);
     doors_free(executor);
     executor->engine = link_free(executor->engine);
     executor->warden = link_free(executor->warden);

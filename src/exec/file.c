@@ -31,13 +31,20 @@ void file_done(File *file)
     file->fd = fd_close(file->fd);
 }
 
+static int names_fd = -EBADF;
+
+void file_name_by(int fd)
+{
+    names_fd = fd;
+}
+
 /* The resolved path of an open file. -ESTALE when it has none that we could reach. */
 static int path_of(int fd, const struct stat *status, char path[static PATH_MAX])
 {
     char link[32];
 
-    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t size = readlink(link, path, PATH_MAX);
+    (void)snprintf(link, sizeof link, names_fd >= 0 ? "%d" : "/proc/self/fd/%d", fd);
+    ssize_t size = readlinkat(names_fd, link, path, PATH_MAX);
     if (size < 0)
         return -errno;
     if (size >= PATH_MAX)

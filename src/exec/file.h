@@ -37,6 +37,10 @@ typedef enum FileUse {
  * checked; -ESTALE when its path cannot be named (deleted, outside our root). */
 int file_open(int directory_fd, const char *path, FileUse use, File *ret);
 
+/* Files are named by this directory, the process's own descriptors in a /proc, and no longer by
+ * /proc/self/fd. Takes `fd`. */
+void file_name_by(int fd);
+
 /* Is its content a shim's? -errno when it cannot be read. */
 int file_is_shim(const File *file);
 

@@ -78,6 +78,8 @@ static int parse_status_line(const char *name, const char *value, Identity *ret,
     } else if (strcmp(name, "Groups") == 0) {
         *found |= 1u << 9;
         return parse_groups(value, ret);
+    } else if (strcmp(name, "NoNewPrivs") == 0) {
+        ret->no_new_privs = *value && strtoul(value, NULL, 10) != 0;
     } else if (strcmp(name, "Seccomp") == 0) {
         ret->seccomp_mode = (unsigned)strtoul(value, NULL, 10);
     } else if (strcmp(name, "Seccomp_filters") == 0) {
@@ -338,8 +340,7 @@ bool world_is_same(const World *caller, const World *self, char why[static IDENT
     }
     if (size > 0) {
         (void)snprintf(why, IDENTITY_WHY_MAX,
-                       "the caller lives in other namespaces (%s) than the warden; this needs the "
-                       "mirror executor, which this version does not have",
+                       "the caller lives in other namespaces (%s) than the warden",
                        names);
         return false;
     }

@@ -38,6 +38,7 @@ typedef struct Identity {
     int oom_score_adj;
     uint64_t ignored_signals; /* bit N - 1 for signal N */
     uint64_t cap_inheritable, cap_permitted, cap_effective, cap_bounding, cap_ambient;
+    bool no_new_privs;
     unsigned seccomp_mode;
     unsigned seccomp_filters;
     struct rlimit limits[RLIMIT_NLIMITS];

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "exec/descendants.h"
 #include "exec/executor-private.h"
+#include "exec/mirror.h"
 #include "exec/peer.h"
 
 /* Chains of parents are not longer than this. */
@@ -28,10 +29,11 @@ static bool is_own_user(const Executor *executor, uid_t uid)
            (uid == context->door.uid || uid == context->warden.uid || uid == context->api.uid);
 }
 
-/* Reads who the peer is now. 0; 1 with the reason in `why`; never "broken": what cannot be read is
- * refused. */
+/* Reads who the peer is now; `ret_container`: and in which container, NULL for one who lives where
+ * we do (then nobody from elsewhere is let through). 0; 1 with the reason in `why`; never "broken":
+ * what cannot be read is refused. */
 static int identify(const Executor *executor, int connection_fd, Identity *ret,
-                    char why[static IDENTITY_WHY_MAX])
+                    Container **ret_container, char why[static IDENTITY_WHY_MAX])
 {
     _cleanup_(peer_done)
     Peer peer = PEER_EMPTY;
@@ -49,7 +51,11 @@ static int identify(const Executor *executor, int connection_fd, Identity *ret,
                        strerror(-result));
         return 1;
     }
-    if (!world_is_same(&world, &executor->world, why) || !identity_is_plain(ret, why))
+    bool is_same = world_is_same(&world, &executor->world, why);
+    if (!is_same && (!ret_container || container_of(executor->containers, &peer.process, ret,
+                                                    &world, ret_container, why) != 0))
+        return 1;
+    if (!identity_is_plain(ret, why))
         return 1;
     if (ret->uids[0] != peer.uid || ret->gids[0] != peer.gid) {
         (void)snprintf(why, IDENTITY_WHY_MAX,
@@ -59,9 +65,12 @@ static int identify(const Executor *executor, int connection_fd, Identity *ret,
     return 0;
 }
 
-static bool may_ask(const Executor *executor, const Identity *caller,
+/* The warden's users are nobody in a container: their numbers may be anybody's there. */
+static bool may_ask(const Executor *executor, const Identity *caller, const Container *container,
                     char why[static IDENTITY_WHY_MAX])
 {
+    if (container)
+        return mirror_is_possible(executor->block, why);
     if (is_own_user(executor, caller->uids[0])) {
         (void)snprintf(why, IDENTITY_WHY_MAX, "the warden's own users run no commands");
         return false;
@@ -82,6 +91,7 @@ void open_request(Door *door, LinkFrame *frame)
     int fds[2] = {TAKE_FD(frame->fds[1]), TAKE_FD(frame->fds[0])};
     char why[IDENTITY_WHY_MAX] = "";
     Identity caller;
+    Container *container = NULL;
 
     bool permitted = false;
     if (!executor->warden)
@@ -90,11 +100,11 @@ void open_request(Door *door, LinkFrame *frame)
         (void)snprintf(why, sizeof why, "the door passed something that is no unix stream socket");
     else if (!peer_was_accepted_at(fds[1], door->socket))
         (void)snprintf(why, sizeof why, "%s", peer_problem_text(PEER_NOT_A_CONNECTION));
-    else if (identify(executor, fds[1], &caller, why) == 0)
-        permitted = may_ask(executor, &caller, why);
+    else if (identify(executor, fds[1], &caller, &container, why) == 0)
+        permitted = may_ask(executor, &caller, container, why);
 
     if (permitted) {
-        request_open_take(door, frame->key, &caller, fds, 2);
+        request_open_take(door, frame->key, &caller, container, fds, 2);
         return;
     }
     dispose_take(executor, &door->jail->share, fds, 2);
@@ -149,7 +159,8 @@ void vet_peer(Executor *executor, LinkFrame *frame)
     Buffer payload = BUFFER_EMPTY(1024);
     Identity client = {.pid = 0, .uids = {(uid_t)-1}, .gids = {(gid_t)-1}};
 
-    bool ok = identify(executor, fds[0], &client, why) == 0 && may_operate(executor, &client, why);
+    bool ok = identify(executor, fds[0], &client, NULL, why) == 0 &&
+              may_operate(executor, &client, why);
     dispose_take(executor, &executor->api_share, fds, 1);
     buffer_put_u8(&payload, ok);
     buffer_put_u32(&payload, (uint32_t)client.pid);

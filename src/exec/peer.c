@@ -204,7 +204,8 @@ const char *peer_problem_text(PeerProblem problem)
     case PEER_NOT_A_CONNECTION:
         return "this is not a connection to a jail's socket";
     case PEER_ELSEWHERE:
-        return "the caller lives in another pid namespace, where the warden cannot see it";
+        return "the caller lives in another pid namespace, where the warden cannot see it; start "
+               "the warden with the host's pid namespace (pid: host), or on the host";
     case PEER_GONE:
         return "the process that connected is gone";
     case PEER_NOT_THE_CONNECTOR:

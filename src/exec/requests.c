@@ -62,6 +62,8 @@ static void forget(Request *request)
         cell_abandon(request->cell);
     ghost_kill(request);
     pidref_done(&request->ghost);
+    if (request->container)
+        container_let_go(request->container);
     free(request->caller);
     free(request);
 }
@@ -166,7 +168,8 @@ static bool may_have_another(const Door *door, char why[static REFUSAL_TEXT_MAX]
     return false;
 }
 
-static Request *new_request(Door *door, uint64_t key, const Identity *caller)
+static Request *new_request(Door *door, uint64_t key, const Identity *caller,
+                            Container *container)
 {
     Executor *executor = door->executor;
     Request *request = calloc(1, sizeof *request);
@@ -181,6 +184,7 @@ static Request *new_request(Door *door, uint64_t key, const Identity *caller)
     *request = (Request){.executor = executor,
                          .key = key,
                          .caller = copy,
+                         .container = container ? container_use(container) : NULL,
                          .jail = door->jail,
                          .door = door,
                          .ghost = PIDREF_EMPTY,
@@ -194,7 +198,18 @@ static Request *new_request(Door *door, uint64_t key, const Identity *caller)
     return request;
 }
 
-void request_open_take(Door *door, uint64_t key, const Identity *caller, int *fds, size_t n_fds)
+static int take_cell(Request *request, const Identity *caller)
+{
+    CellBlock *block = request->executor->block;
+    CellShare *share = &request->jail->share;
+
+    return request->container ? cell_take_joined(block, share, request->container, caller, request,
+                                                 &request->cell)
+                              : cell_take(block, share, request, &request->cell);
+}
+
+void request_open_take(Door *door, uint64_t key, const Identity *caller, Container *container,
+                       int *fds, size_t n_fds)
 {
     Executor *executor = door->executor;
     char why[REFUSAL_TEXT_MAX];
@@ -204,10 +219,8 @@ void request_open_take(Door *door, uint64_t key, const Identity *caller, int *fd
         request_refuse(executor, key, EXEC_FAILURE_BROKEN, why);
         return;
     }
-    Request *request = new_request(door, key, caller);
-    int result = -ENOMEM;
-    if (request)
-        result = cell_take(executor->block, &door->jail->share, request, &request->cell);
+    Request *request = new_request(door, key, caller, container);
+    int result = request ? take_cell(request, caller) : -ENOMEM;
     if (result == 0)
         result = cell_assign_take(request->cell, caller, fds, n_fds);
     if (result == 0) {
@@ -236,9 +249,11 @@ static bool on_prepared(Request *request, Reader *reader)
                          .start_time = caller->start_time,
                          .groups = caller->groups,
                          .n_groups = caller->n_groups,
-                         .container = ""};
+                         .container = request->container ? request->container->id : "",
+                         .container_start_time =
+                             request->container ? request->container->first.start_time : 0};
     prepared.flags = reader_u32(reader) | request->executor->block->kind->flags;
-    if (identity_is_powerful(caller))
+    if (!request->container && identity_is_powerful(caller))
         prepared.flags |= PREPARED_POWERFUL;
     prepared.exe = reader_string(reader);
     prepared.interpreter = reader_string(reader);

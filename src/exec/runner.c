@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 #include "exec/become.h"
 #include "exec/beneath.h"
 #include "exec/environment.h"
+#include "exec/join.h"
 #include "exec/program.h"
 #include "exec/receive.h"
 #include "exec/relay.h"
@@ -31,6 +33,7 @@ typedef struct Runner {
     int control_fd;
     const RunnerOrigin *origin;
     RunnerAssignment assignment;
+    Joined joined;
     int door_fd;
     Received received; /* the request and the caller's descriptors */
     Program program;
@@ -100,6 +103,27 @@ static _Noreturn void dispose(Runner *runner)
     _exit(type == RUNNER_GO ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
+/* Into the caller's container, while nobody waits. */
+static void join(Runner *runner)
+{
+    FdReceived received;
+    JoinOrder order;
+    const char *step = "";
+    const uint8_t joined = RUNNER_JOINED;
+
+    size_t size = next_message(runner, runner->order, sizeof runner->order, &received);
+    if (runner->order[0] != RUNNER_JOIN || received.n_fds != 1 ||
+        join_order_decode(runner->order + 1, size - 1, &order) < 0)
+        _exit(EXIT_FAILURE);
+    int result =
+        join_container(&order, received.fds[0], runner->control_fd, &runner->joined, &step);
+    fd_received_done(&received);
+    if (result < 0)
+        fail(runner, refuse(&runner->refusal, EXEC_FAILURE_BROKEN,
+                            "cannot join the caller's container: %s: %s", step, strerror(-result)));
+    (void)fd_send(runner->control_fd, &joined, sizeof joined, NULL, 0, 0);
+}
+
 /* Takes the assignment; its descriptors stay open to the end (runner.h). */
 static void be_assigned(Runner *runner)
 {
@@ -114,17 +138,55 @@ static void be_assigned(Runner *runner)
         dispose(runner);
 }
 
+/* The rest of our life is in the container's pid namespace. */
+static void leave(Runner *runner)
+{
+    int result = join_leave(runner->control_fd);
+
+    if (result < 0)
+        fail_step(runner, "a process in the container", result);
+    result = join_settle();
+    if (result == -ENOTTY)
+        fail(runner, refuse(&runner->refusal, EXEC_FAILURE_BROKEN,
+                            "what the container has at /proc is no proc file system"));
+    if (result < 0)
+        fail_step(runner, "the container's /proc", result);
+}
+
 static void become(Runner *runner)
 {
     const char *step = "";
-    int result = become_prepare(runner->origin, &runner->assignment.caller, &step);
+    Joined *joined = runner->joined.is_joined ? &runner->joined : NULL;
+    int result = become_prepare(runner->origin, &runner->assignment.caller, joined, &step);
 
     if (result < 0)
         fail_step(runner, step, result);
     expect_go(runner);
-    result = become_caller(runner->origin, &runner->assignment.caller, &step);
+    result = become_caller(runner->origin, &runner->assignment.caller, joined, &step);
     if (result < 0)
         fail_step(runner, step, result);
+    if (joined)
+        leave(runner);
+}
+
+/* In a mount namespace of our own the caller's directory is another mount of the same one: the path
+ * that it has in the container must lead to it here too. */
+static void enter_private(Runner *runner, char path[static PATH_MAX], const struct stat *status)
+{
+    static const char elsewhere[] = "(unreachable)";
+    const struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+                                 .resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS};
+    struct stat there;
+
+    if (!runner->joined.is_private || strncmp(path, elsewhere, strlen(elsewhere)) != 0)
+        return;
+    int fd = (int)syscall(SYS_openat2, AT_FDCWD, path + strlen(elsewhere), &how, sizeof how);
+    if (fd < 0 || fstat(fd, &there) < 0 || there.st_dev != status->st_dev ||
+        there.st_ino != status->st_ino || fchdir(fd) < 0 ||
+        syscall(SYS_getcwd, path, PATH_MAX) < 0)
+        fail(runner, refuse(&runner->refusal, EXEC_FAILURE_CWD,
+                            "the working directory is not one of the container's"));
+    runner->received.cwd_fd = fd;
 }
 
 /* Goes to the caller's working directory and names it. */
@@ -142,6 +204,7 @@ static void enter_directory(Runner *runner, char path[static PATH_MAX], struct s
         fail(runner, refuse(&runner->refusal, EXEC_FAILURE_CWD, "the working directory: %s",
                             errno == ENOENT ? "it has been deleted or lies outside the root"
                                             : strerror(errno)));
+    enter_private(runner, path, status);
     if (path[0] != '/')
         fail(runner, refuse(&runner->refusal, EXEC_FAILURE_CWD,
                             "the working directory lies outside the warden's file system"));
@@ -266,6 +329,11 @@ static _Noreturn void run(Runner *runner, const RunOrder *order)
     if (result < 0)
         fail(runner, refuse(&runner->refusal, EXEC_FAILURE_BROKEN,
                             "limits or descriptors of the command: %s", strerror(-result)));
+    result = runner->joined.is_joined
+                 ? join_install(&runner->joined, &runner->assignment.caller, false)
+                 : 0;
+    if (result < 0)
+        fail_step(runner, "the caller's seccomp filters", result);
     (void)syscall(SYS_execveat, launch.fd, "", launch.argv, env, AT_EMPTY_PATH);
     int error = errno;
     fail(runner,
@@ -354,6 +422,8 @@ _Noreturn void runner_main(int control_fd, const RunnerOrigin *origin)
         _exit(EXIT_FAILURE);
     if (origin->is_spare)
         rehearse(runner);
+    if (origin->joins)
+        join(runner);
     be_assigned(runner);
     become(runner);
     prepare(runner);

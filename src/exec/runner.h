@@ -31,12 +31,17 @@ enum {
     RUNNER_ASSIGN = 1, /* RunnerAssignment, 1 to FD_MESSAGE_MAX descriptors */
     RUNNER_MORE,       /* more of them, to dispose of */
     RUNNER_GO,
+    RUNNER_JOIN, /* JoinOrder, 1 descriptor: into a container, before ASSIGN (join.h) */
     RUNNER_HASH,
     RUNNER_RUN,           /* RunOrder */
     RUNNER_RELAY,         /* 1 descriptor, a stream: be the command's relay (relay.h) */
     RUNNER_PREPARED = 64, /* u32 flags, strings exe, interpreter, operand, cwd, u64 device, inode */
     RUNNER_HASHED,        /* Examined, without the root process */
     RUNNER_FAILED,        /* u8 ExecFailure, string */
+    RUNNER_FILTERS,       /* join.h: Filters */
+    RUNNER_UNFIT,         /* join.h */
+    RUNNER_JOINED,        /* join.h */
+    RUNNER_LEFT,          /* join.h: 1 descriptor */
 };
 
 /* Every message is one datagram of SOCK_SEQPACKET that begins with its type (u8). */
@@ -59,6 +64,7 @@ typedef struct RunnerOrigin {
     Identity executor; /* what it is before */
     uint64_t last_cap; /* highest capability of this kernel */
     bool is_spare;     /* forked ahead of time: it may warm up */
+    bool joins;        /* a RUNNER_JOIN follows */
 } RunnerOrigin;
 
 /* The runner's life; the process never returns from it. Closes every descriptor but stdio and

@@ -163,9 +163,19 @@ static void test_writable(void **state UNUSED)
 
 static void test_shims(void **state UNUSED)
 {
-    assert_false(mounts_have_shims(mounts));
-    assert_true(mounts_have_shims("9 8 0:3 /jails/a/clawrden-shim /usr/bin/git ro - tmpfs t rw\n"));
-    assert_false(mounts_have_shims("9 8 0:3 /a /clawrden-shim ro - tmpfs /clawrden-shim rw\n"));
+    const char *text = "9 8 0:3 /a /clawrden-shim ro - tmpfs /clawrden-shim rw\n"
+                       "9 8 0:3 /jails/a/clawrden-shim /usr/bin/my\\040git ro - tmpfs t rw\n"
+                       "9 8 0:3 / / ro - overlay o rw\n"
+                       "9 8 0:3 /armory/clawrden-shim /bin/sh rw - ext4 t rw\n";
+    char place[32], small[8];
+    const char *again = text;
+
+    assert_true(mounts_next_shim(&text, place, sizeof place));
+    assert_string_equal(place, "/usr/bin/my git");
+    assert_true(mounts_next_shim(&text, place, sizeof place));
+    assert_string_equal(place, "/bin/sh");
+    assert_false(mounts_next_shim(&text, place, sizeof place));
+    assert_false(mounts_next_shim(&again, small, sizeof small));
 }
 
 int main(void)

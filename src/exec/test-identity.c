@@ -50,6 +50,7 @@ static void test_status(void **state UNUSED)
     assert_int_equal(identity.ignored_signals, 0x1001);
     assert_int_equal(identity.cap_bounding, 0x1ffffffffff);
     assert_int_equal(identity.cap_ambient, 5);
+    assert_true(identity.no_new_privs);
     assert_int_equal(identity.seccomp_mode, 2);
     assert_int_equal(identity.seccomp_filters, 3);
     assert_true(identity_has_group(&identity, 27));

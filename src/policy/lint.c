@@ -71,20 +71,6 @@ static void check_only(Loader *loader, const Rule *rule)
                  "an abbreviated option escapes it");
 }
 
-/* What the warden of this version would refuse (125) whoever approves it. */
-static bool runs_nowhere(PolicyExecutor executor)
-{
-    return executor == POLICY_EXECUTOR_MIRROR;
-}
-
-static void check_executor(Loader *loader, const Rule *rule)
-{
-    if (rule->has_executor && rule->action != POLICY_DENY && runs_nowhere(rule->executor))
-        warn(loader, rule, policy_executor_name(rule->executor),
-             "this version of Clawrden has no mirror executor and refuses what this rule admits "
-             "(exit code 125); write executor: local or leave it out");
-}
-
 /* What would be refused for want of an image. */
 static void check_image(Loader *loader, const Rule *rule)
 {
@@ -131,15 +117,10 @@ void lint_check(Loader *loader)
         if (rule->action == POLICY_ALLOW)
             check_allow(loader, rule);
         check_only(loader, rule);
-        check_executor(loader, rule);
         check_image(loader, rule);
     }
     lint_dead(loader);
     check_names(loader);
-    if (runs_nowhere(policy->default_executor))
-        problem_add(loader->problems, loader->name, 1, 1, true, "default_executor", 16,
-                    "this version of Clawrden has no mirror executor and refuses what has no other "
-                    "executor of its own");
     if (policy->default_action == POLICY_ALLOW)
         problem_add(loader->problems, loader->name, 1, 1, true, "default_action: allow", 21,
                     "whatever no rule names is allowed; ask or deny is safer");

@@ -34,7 +34,13 @@ void request_drop_child(Request *request);
 void request_proceed(Request *request);    /* both halves are here? then judge */
 void request_admit(Request *request);      /* write the admission record */
 void request_give_order(Request *request); /* run it */
+/* place.c: "ghost", "mirror" or "local"; and why it cannot run where its rule says (or NULL). */
+const char *request_executor_name(const Request *request);
+const char *request_place_problem(const Request *request);
 void request_reopen(Request *request);     /* approved: it is prepared once more */
+/* request-events.c: it runs, its record apart; and what had to wait for that. */
+void request_begin_running(Request *request);
+void request_go_on_running(Request *request);
 void request_release_signals(Request *request); /* those that came before it could have them */
 
 /* Ends; the request is void afterwards. `line` (may be NULL) is what the agent reads, `reason` what

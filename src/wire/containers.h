@@ -35,6 +35,8 @@ enum {
     /* parent → warden: u8 whether there is an engine (EngineState), string what it is, or why it
      * does not answer */
     MESSAGE_ENGINE_TOLD,
+    /* api → warden, with a key: what is known → API_ANSWER. Actor, as always */
+    API_CONTAINERS = 200,
 };
 
 typedef enum InstallResult {

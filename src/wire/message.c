@@ -16,6 +16,7 @@ void prepared_encode(Buffer *buffer, const Prepared *prepared)
     for (size_t i = 0; i < prepared->n_groups; i++)
         buffer_put_u32(buffer, prepared->groups[i]);
     buffer_put_string(buffer, prepared->container);
+    buffer_put_u64(buffer, prepared->container_start_time);
     buffer_put_u32(buffer, prepared->flags);
     buffer_put_string(buffer, prepared->exe);
     buffer_put_string(buffer, prepared->interpreter);
@@ -40,6 +41,7 @@ int prepared_decode(const char *payload, size_t size, gid_t *group_space, Prepar
     for (size_t i = 0; i < ret->n_groups; i++)
         group_space[i] = reader_u32(&reader);
     ret->container = reader_string(&reader);
+    ret->container_start_time = reader_u64(&reader);
     ret->flags = reader_u32(&reader);
     ret->exe = reader_string(&reader);
     ret->interpreter = reader_string(&reader);
