@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "warden/control.h"
+#include "warden/ghost.h"
 #include "warden/request.h"
 
 #define WORDS_MAX (8u * 1024)
@@ -97,6 +98,7 @@ static void freeze(Request *request, bool frozen)
 
     request->frozen = frozen;
     request_to_executor(request, EXEC_FREEZE, &payload, sizeof payload);
+    ghost_freeze(request, frozen);
     if (request->state == REQUEST_STARTING && frozen)
         request_clear_deadline(request); /* it starts when it may */
     else if (request->state == REQUEST_STARTING)

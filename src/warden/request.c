@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "warden/control.h"
+#include "warden/ghost.h"
 #include "warden/request.h"
 
 /* Life and death. */
@@ -63,6 +64,7 @@ void request_retire(Request *request)
     Warden *warden = request->warden;
     bool was_dying = request->dying;
 
+    ghost_retire(request);
     request_set_state(request, REQUEST_RECEIVED);
     requests_remove(warden, request);
     request->jail->n_dying -= was_dying;
@@ -234,7 +236,7 @@ void request_finish(Request *request, unsigned leftovers)
     record.timeout_violation = request->timed_out;
     record.has_leftovers = leftovers > 0;
     record.leftovers = leftovers;
-    record.executor = "local";
+    record.executor = request_executor_name(request);
     if (request->cancelled)
         record.reason = "the caller went away";
     warden_record(request->warden, &record);
@@ -342,7 +344,7 @@ void request_admit(Request *request)
     JournalRecord record =
         request_record(request, request->asked ? JOURNAL_DECIDED : JOURNAL_JUDGED);
 
-    record.executor = "local";
+    record.executor = request_executor_name(request);
     record.argv = redacted_first(request, SIZE_MAX, &record.argc);
     record.argv_more = 0;
     record.command_digest = NULL;
@@ -503,13 +505,12 @@ static void judge(Request *request)
         request_end_refused(request, JOURNAL_DENIED, EXIT_DENIED, "denied", verdict->rule,
                             "it is a script, and the caller could change the interpreter that its "
                             "#! line names");
-    else if (verdict->executor == POLICY_EXECUTOR_MIRROR ||
-             verdict->executor == POLICY_EXECUTOR_GHOST)
-        request_end_refused(
-            request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "refused", verdict->rule,
-            verdict->executor == POLICY_EXECUTOR_GHOST
-                ? "this version of Clawrden has no ghost executor; nothing was run"
-                : "this version of Clawrden has no mirror executor; nothing was run");
+    else if (verdict->executor == POLICY_EXECUTOR_GHOST && ghost_problem(request))
+        request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "refused", verdict->rule,
+                            ghost_problem(request));
+    else if (request_place_problem(request))
+        request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "refused", verdict->rule,
+                            request_place_problem(request));
     else if (request->warden->context->dry_run)
         request_end_refused(request, JOURNAL_DENIED, EXIT_DENIED,
                             verdict->action == POLICY_ASK ? "dry run, would ask"

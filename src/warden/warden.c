@@ -17,6 +17,9 @@
 #include "base/confine.h"
 #include "base/log.h"
 #include "warden/control.h"
+#include "wire/containers.h"
+#include "warden/ghost.h"
+#include "wire/containers.h"
 
 #define SEGMENT_BYTES (256u << 20)
 #define HEAD_DELAY_MS 1000u /* the head is saved at most this long after a record */
