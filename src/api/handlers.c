@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "wire/containers.h"
 #include "wire/message.h"
 
 #define REASON_MAX 2000u
@@ -193,6 +194,11 @@ void handle_deny(Caller *caller)
 }
 
 /* Grants, jails, policy. */
+
+void handle_containers(Caller *caller)
+{
+    handler_ask_plain(caller, API_CONTAINERS);
+}
 
 void handle_grants(Caller *caller)
 {

@@ -13,6 +13,7 @@ void handle_status(Caller *caller);
 void handle_queue(Caller *caller);
 void handle_approve(Caller *caller);
 void handle_deny(Caller *caller);
+void handle_containers(Caller *caller);
 void handle_grants(Caller *caller);
 void handle_revoke(Caller *caller);
 void handle_jails(Caller *caller);

@@ -25,6 +25,7 @@ static const Route routes[] = {
     {HTTP_GET, "/api/queue", handle_queue, ROUTE_NEEDS_VIEWER, queue_parameters},
     {HTTP_POST, "/api/queue/{}/approve", handle_approve, ROUTE_NEEDS_APPROVER, NULL},
     {HTTP_POST, "/api/queue/{}/deny", handle_deny, ROUTE_NEEDS_APPROVER, NULL},
+    {HTTP_GET, "/api/containers", handle_containers, ROUTE_NEEDS_VIEWER, NULL},
     {HTTP_GET, "/api/grants", handle_grants, ROUTE_NEEDS_VIEWER, NULL},
     {HTTP_DELETE, "/api/grants/{}", handle_revoke, ROUTE_NEEDS_APPROVER, NULL},
     {HTTP_GET, "/api/jails", handle_jails, ROUTE_NEEDS_VIEWER, NULL},

@@ -9,10 +9,11 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/ids.h"
+#include "cli/jails.h"
 #include "cli/show.h"
 
 static const char usage[] =
-    "usage: clawrden-cli jails [list|get|create|set|delete] … [--json]\n"
+    "usage: clawrden-cli jails [list|get|create|set|delete|containers] … [--json]\n"
     "\n"
     "  list        the jails: whether each is served or stopped, what runs and waits in it\n"
     "  get NAME    one of them\n"
@@ -21,6 +22,7 @@ static const char usage[] =
     "  set NAME [--add COMMAND]… [--remove COMMAND]… [--commands LIST] [SETTINGS]\n"
     "              changes one: its commands appear and disappear in prisoners that run\n"
     "  delete NAME ends one, and all that runs in it\n"
+    "  containers  those whose labels ask for a jail, and which of them run without\n"
     "\n"
     "  --hardened true|false   also at the commands' absolute paths\n"
     "  --wait TIME             how long a shim waits for a human: 30s, true (as long as it "
@@ -311,9 +313,13 @@ static int set_jail(Cli *cli, int argc, char **argv)
 
 int jails_main(Cli *cli, int argc, char **argv)
 {
-    static const CliVerb verbs[] = {{"list", list_jails},    {"get", get_jail},
-                                    {"create", create_jail}, {"set", set_jail},
-                                    {"delete", delete_jail}, {0}};
+    static const CliVerb verbs[] = {{"list", list_jails},
+                                    {"get", get_jail},
+                                    {"create", create_jail},
+                                    {"set", set_jail},
+                                    {"delete", delete_jail},
+                                    {"containers", jails_containers},
+                                    {0}};
     int first, result = cli_parse(cli, &any_syntax, argc, argv, &first);
 
     if (result != 0)

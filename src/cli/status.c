@@ -111,6 +111,24 @@ static void put_jails(Buffer *out, const json_t *jails)
     }
 }
 
+/* Of a container engine, where the warden follows one. */
+static void put_engine(Buffer *out, const json_t *engine)
+{
+    if (!json_is_object(engine))
+        return;
+    buffer_puts(out, "engine    ");
+    if (json_is_true(json_object_get(engine, "answers"))) {
+        show_count(out, show_number(engine, "containers"), "labelled container");
+    } else {
+        buffer_puts(out, "DOES NOT ANSWER: ");
+        show_member(out, engine, "words", 300);
+    }
+    if (show_number(engine, "ungoverned") > 0)
+        buffer_printf(out, ", %llu NOT GOVERNED: see `jails containers`",
+                      show_number(engine, "ungoverned"));
+    buffer_puts(out, "\n");
+}
+
 static void put_status(Buffer *out, const json_t *status)
 {
     const char *mode = json_string_value(json_object_get(status, "mode"));
@@ -130,6 +148,7 @@ static void put_status(Buffer *out, const json_t *status)
     put_requests(out, json_object_get(status, "requests"));
     put_access(out, status);
     put_jails(out, json_object_get(status, "jails"));
+    put_engine(out, json_object_get(status, "engine"));
 }
 
 int status_main(Cli *cli, int argc, char **argv)

@@ -142,7 +142,7 @@ static int add_link(Executor *executor, LinkFrame *frame)
         return link_new_take(&executor->api, executor->loop, fd, &api_limits, &api_handlers,
                              executor);
     case LINK_ROLE_ENGINE:
-        return ghost_link_take(executor, fd);
+        return ghost_take_engine(executor, fd);
     default:
         break;
     }

@@ -77,7 +77,7 @@ static void on_closed(Link *link, int error UNUSED, void *userdata)
 
 static const LinkHandlers handlers = {.frame = on_frame, .closed = on_closed};
 
-int ghost_link_take(Executor *executor, int fd)
+int ghost_take_engine(Executor *executor, int fd)
 {
     if (executor->engine)
         executor->engine = link_free(executor->engine); /* a restarted one */

@@ -13,7 +13,7 @@
 #include "exec/executor-private.h"
 
 /* The engine process's link (wire/ghost.h). Takes `fd`. 0 or -errno. */
-int ghost_link_take(Executor *executor, int fd);
+int ghost_take_engine(Executor *executor, int fd);
 /* One of the signals that a caller may send; to the first process, or to its process group. */
 void ghost_signal(Request *request, int signal_number, bool group);
 /* The relay has ended well: the signal that the command has died of, as far as that can be known

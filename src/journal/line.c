@@ -35,7 +35,7 @@ static const char *const event_names[JOURNAL_EVENT_MAX_] = {
     [JOURNAL_LOGIN] = "login",         [JOURNAL_CONFIG] = "config",
     [JOURNAL_START] = "start",         [JOURNAL_STOP] = "stop",
     [JOURNAL_RECOVERY] = "recovery",   [JOURNAL_PAUSED] = "paused",
-    [JOURNAL_RESUMED] = "resumed",
+    [JOURNAL_RESUMED] = "resumed",     [JOURNAL_CONTAINER] = "container",
 };
 
 const char *journal_event_name(JournalEvent event)

@@ -19,6 +19,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "door/door.h"
+#include "engine/engine-main.h"
 #include "exec/executor.h"
 #include "parent/parent.h"
 #include "warden/warden.h"
@@ -31,6 +32,7 @@ static const struct {
     [CHILD_WARDEN] = {"warden", "clwd-warden", warden_main},
     [CHILD_API] = {"api", "clwd-api", api_main},
     [CHILD_DOOR] = {"door", "clwd-door", door_main},
+    [CHILD_ENGINE] = {"engine", "clwd-engine", engine_main},
 };
 
 static void reset_signals(void)
@@ -207,7 +209,8 @@ static LinkRole role_of(ChildKind kind)
     static const LinkRole roles[] = {[CHILD_EXECUTOR] = LINK_ROLE_EXECUTOR,
                                      [CHILD_WARDEN] = LINK_ROLE_WARDEN,
                                      [CHILD_API] = LINK_ROLE_API,
-                                     [CHILD_DOOR] = LINK_ROLE_DOOR};
+                                     [CHILD_DOOR] = LINK_ROLE_DOOR,
+                                     [CHILD_ENGINE] = LINK_ROLE_ENGINE};
     return roles[kind];
 }
 

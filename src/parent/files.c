@@ -26,18 +26,25 @@
 
 /* The policy. */
 
-void files_send_policy(Parent *parent)
+void files_send_policy_to(Parent *parent, Child *child)
 {
-    Child *warden = child_find(parent, CHILD_WARDEN);
     Buffer payload = BUFFER_EMPTY(8192);
 
-    if (!warden)
-        return;
     int fd = place_trusted_file(parent->options->policy, geteuid());
     buffer_put_string(&payload, parent->options->policy);
     buffer_put_string(&payload, fd < 0 ? place_problem(fd) : "");
-    (void)child_send(warden, MESSAGE_POLICY, &payload, fd);
+    (void)child_send(child, MESSAGE_POLICY, &payload, fd);
     fd_close(fd);
+}
+
+void files_send_policy(Parent *parent)
+{
+    Child *warden = child_find(parent, CHILD_WARDEN), *engine = child_find(parent, CHILD_ENGINE);
+
+    if (engine) /* first: it must know what the warden judges by */
+        files_send_policy_to(parent, engine);
+    if (warden)
+        files_send_policy_to(parent, warden);
 }
 
 /* One line of the log for each problem. */

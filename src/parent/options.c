@@ -147,6 +147,18 @@ static int add_hosts(Options *options, const char *value)
     return 0;
 }
 
+/* "none" is kept as it is until all has been read, so that the command line wins with it too. */
+static int set_engine(Options *options, const char *value, bool only_if_unset)
+{
+    static const char scheme[] = "unix://";
+
+    if (strcmp(value, "none") != 0 &&
+        (strncmp(value, scheme, sizeof scheme - 1) != 0 || value[sizeof scheme - 1] != '/'))
+        return complain("--engine %s: give unix:///PATH of the engine's socket, or none", value);
+    set_text(&options->engine, value, only_if_unset);
+    return 0;
+}
+
 static int apply(Options *options, OptionId id, const char *value, bool from_file)
 {
     switch (id) {
@@ -186,11 +198,7 @@ static int apply(Options *options, OptionId id, const char *value, bool from_fil
         set_text(&options->shim, value, from_file);
         return 0;
     case OPTION_ENGINE:
-        return strcmp(value, "none") == 0
-                   ? 0
-                   : complain("--engine %s: this version uses no container engine; use "
-                              "--engine none",
-                              value);
+        return set_engine(options, value, from_file);
     case OPTION_CHECK:
         return set_flag(&options->check, "check", value);
     case OPTION_DRY_RUN:
@@ -379,6 +387,21 @@ static int make_absolute(char **path)
     return 0;
 }
 
+/* From "unix:///PATH" or "none" to a path or NULL. */
+static int settle_engine(Options *options)
+{
+    char *path = NULL;
+
+    if (options->engine && strcmp(options->engine, "none") != 0) {
+        path = strdup(options->engine + strlen("unix://"));
+        if (!path)
+            return complain("out of memory");
+    }
+    free(options->engine);
+    options->engine = path;
+    return 0;
+}
+
 static int make_all_absolute(Options *options)
 {
     char **paths[] = {&options->policy,   &options->socket,  &options->state_dir,
@@ -423,6 +446,8 @@ int options_parse(int argc, char **argv, Options *ret)
     result = fill_defaults(ret);
     if (result == 0)
         result = check_sense(ret);
+    if (result == 0)
+        result = settle_engine(ret);
     return result != 0 ? result : make_all_absolute(ret);
 }
 

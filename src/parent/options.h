@@ -11,6 +11,7 @@ typedef struct Options {
     char *tls_cert, *tls_key; /* owned: both, or NULL */
     char *shim;               /* owned: the program for the jails' directories; or NULL */
     char *api_hosts;          /* owned: names, each with a line feed; or NULL */
+    char *engine;             /* owned: path of the engine's socket; NULL: none */
     bool check, dry_run, log_json;
 } Options;
 

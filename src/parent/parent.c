@@ -57,6 +57,9 @@ static void on_ready(Child *child)
         executor->ready)
         for (ServedJail *jail = parent->jails; jail; jail = jail->next)
             jail_send_listener(jail);
+    if ((child == warden || child == executor) && warden && warden->ready && executor &&
+        executor->ready)
+        engine_side_on_ready(parent);
     if (all_ready(parent) && !parent->announced)
         announce(parent);
 }
@@ -66,7 +69,7 @@ void parent_on_child_frame(Child *child, LinkFrame *frame)
     Parent *parent = child->parent;
     bool warden = child->kind == CHILD_WARDEN;
 
-    if (frame->type == MESSAGE_PONG)
+    if (frame->type == MESSAGE_PONG || engine_side_on_frame(child, frame))
         return;
     if (frame->type == MESSAGE_READY)
         on_ready(child);
@@ -139,6 +142,7 @@ static void start_all(Parent *parent)
     start_api(parent);
     for (ServedJail *jail = parent->jails; jail; jail = jail->next)
         (void)jail_start_door(parent, jail);
+    engine_side_start(parent);
 }
 
 static void kill_all(Parent *parent)
@@ -185,7 +189,8 @@ static void go_on_stopping(Parent *parent)
 {
     bool outer = false;
     Child *warden = child_find(parent, CHILD_WARDEN),
-          *executor = child_find(parent, CHILD_EXECUTOR);
+          *executor = child_find(parent, CHILD_EXECUTOR),
+          *engine = child_find(parent, CHILD_ENGINE);
 
     for (Child *child = parent->children; child; child = child->next)
         outer |= child->kind == CHILD_DOOR || child->kind == CHILD_API;
@@ -193,7 +198,9 @@ static void go_on_stopping(Parent *parent)
         (void)event_base_loopbreak(parent->loop);
     else if (!outer && warden)
         (void)child_send(warden, MESSAGE_STOP, NULL, -1);
-    else if (!outer && executor) /* it may have gone already, after the warden */
+    else if (!outer && engine) /* it removes what the warden had it run */
+        (void)link_send(engine->control, MESSAGE_STOP, 0, NULL, 0);
+    if (!outer && !warden && executor) /* it may have gone already, after the warden */
         (void)link_send(executor->control, MESSAGE_STOP, 0, NULL, 0);
 }
 
@@ -230,6 +237,8 @@ void parent_on_child_ended(Child *child)
     } else if (kind == CHILD_DOOR) {
         if (jail)
             door_ended(parent, jail);
+    } else if (kind == CHILD_ENGINE) {
+        engine_side_on_ended(parent);
     } else if (kind == CHILD_API) {
         struct timeval delay = clock_timeval_of_ms(restart_delay(parent));
         (void)event_add(parent->restart_timer, &delay);
@@ -329,6 +338,7 @@ static void tear_down(Parent *parent)
     kill_all(parent);
     while (parent->children)
         child_free(parent->children);
+    engine_side_free(parent);
     jails_free(parent);
     for (size_t i = 0; i < ARRAY_SIZE(events); i++)
         if (events[i])
@@ -377,6 +387,8 @@ int parent_run(const Options *options)
     int result = parent.loop ? make_timers(&parent) : -ENOMEM;
     if (result == 0)
         result = watch_signals(&parent);
+    if (result == 0 && options->engine)
+        result = engine_side_new(&parent);
     if (result == 0)
         result = setup_listen(&parent);
     parent.context.api_url = parent.tcp.url;

@@ -16,6 +16,7 @@
 #include "jail/house.h"
 #include "jail/table.h"
 #include "journal/journal-file.h"
+#include "parent/containers.h"
 #include "parent/listen.h"
 #include "parent/options.h"
 #include "policy/policy.h"
@@ -28,7 +29,13 @@ typedef struct ServedJail ServedJail;
 #define LOCKS 3
 #define FRESH_MAX 16
 
-typedef enum ChildKind { CHILD_EXECUTOR, CHILD_WARDEN, CHILD_API, CHILD_DOOR } ChildKind;
+typedef enum ChildKind {
+    CHILD_EXECUTOR,
+    CHILD_WARDEN,
+    CHILD_API,
+    CHILD_DOOR,
+    CHILD_ENGINE
+} ChildKind;
 
 typedef struct Child {
     Parent *parent;
@@ -64,9 +71,9 @@ struct Parent {
     ServedJail *jails; /* those of `wanted` that could be opened */
     JailTable wanted;  /* by policy, operators and labels */
     JailHouse house;
-    int state_fd;        /* the state directory, for jails.json */
-    char *kept_problem;  /* owned: why jails.json cannot be read; it is left alone then */
-    EngineSide *engine;  /* NULL: there is none (containers.c) */
+    int state_fd;       /* the state directory, for jails.json */
+    char *kept_problem; /* owned: why jails.json cannot be read; it is left alone then */
+    EngineSide *engine; /* NULL: there is none (containers.c) */
     uint32_t next_door_id;
     int locks[LOCKS]; /* of the state, the sockets, the journal */
     int api_listener, inotify_fd;
@@ -146,6 +153,7 @@ int setup_serve_jails(Parent *parent);
  * when it is not good. */
 Policy *files_load_policy(const char *path, bool json);
 void files_send_policy(Parent *parent);
+void files_send_policy_to(Parent *parent, Child *child);
 void files_on_policy_answer(Parent *parent, const LinkFrame *frame);
 int files_watch_policy(Parent *parent);
 /* Opens, recovers and hands over the journal. */

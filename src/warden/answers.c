@@ -12,7 +12,9 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "warden/containers.h"
 #include "warden/control.h"
+#include "wire/containers.h"
 
 void answer(Warden *warden, uint64_t key, uint16_t status, Buffer *json)
 {
@@ -159,6 +161,7 @@ static void answer_status(Warden *warden, uint64_t key, const Actor *actor)
             put_jail(&json, jail);
     buffer_put_u8(&json, ']');
     control_put_table(warden, &json, actor);
+    containers_put_status(warden, &json, actor);
     put_you(&json, actor);
     buffer_put_u8(&json, '}');
     answer(warden, key, 200, &json);
@@ -243,6 +246,9 @@ static void dispatch(Warden *warden, const LinkFrame *frame, const Actor *actor,
     case API_JAIL_CREATE:
     case API_JAIL_CHANGE:
         answer_jail_put(warden, frame->key, frame->type, actor, reader);
+        return;
+    case API_CONTAINERS:
+        answer_containers(warden, frame->key, actor);
         return;
     case API_JAIL_DELETE:
         answer_jail_delete(warden, frame->key, actor, reader);

@@ -226,6 +226,9 @@ struct Warden {
     struct event *call_timer;
     JailCall jail_calls[JAIL_CALLS_MAX];
     size_t n_jail_calls;
+    struct KnownContainer *containers; /* with labels (containers.c) */
+    uint8_t engine_state;              /* EngineState */
+    char *engine_words;                /* owned */
     uint64_t last_jail_call; /* the parent's key of the newest */
     Jail *jails;
     Request *buckets[BUCKETS];

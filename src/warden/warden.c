@@ -16,8 +16,8 @@
 #include "base/clock.h"
 #include "base/confine.h"
 #include "base/log.h"
+#include "warden/containers.h"
 #include "warden/control.h"
-#include "wire/containers.h"
 #include "warden/ghost.h"
 #include "wire/containers.h"
 
@@ -395,7 +395,8 @@ static int take_link(Warden *warden, LinkFrame *frame)
     return -EPROTO;
 }
 
-/* Serving begins when there is a policy, a journal, an executor, and the word of what is stopped. */
+/* Serving begins when there is a policy, a journal, an executor, and the word of what is stopped.
+ */
 static void maybe_ready(Warden *warden)
 {
     if (warden->ready || !warden->policy || !warden->journal || !warden->executor ||
@@ -441,6 +442,12 @@ static void on_control_frame(Link *link, LinkFrame *frame, void *userdata)
         break;
     case MESSAGE_SWITCHES_SAVED:
         result = control_take_saved(warden, frame);
+        break;
+    case MESSAGE_CONTAINER_TOLD:
+        result = containers_take(warden, frame);
+        break;
+    case MESSAGE_ENGINE_TOLD:
+        result = containers_take_engine(warden, frame);
         break;
     case MESSAGE_STOP:
         warden_stop(warden);
@@ -496,6 +503,7 @@ static void tear_down(Warden *warden)
     grants_done(&warden->grants);
     answers_reloads_forget(warden);
     answers_jails_done(warden);
+    containers_done(warden);
     control_done(warden);
     while (warden->jails) {
         Jail *jail = warden->jails;
