@@ -85,7 +85,9 @@ names=${names#,}
 [ -n "$base" ] || misused "--base-image is missing"
 [ -n "$names" ] || misused "--lock-binaries is missing"
 [ -n "$output" ] || misused "--output-image is missing"
-case $base$output in *[!A-Za-z0-9._/:@-]* | -*) misused "an image is named by letters, digits and ._/:@-" ;; esac
+for name in "$base" "$output"; do
+    case $name in *[!A-Za-z0-9._/:@-]* | -*) misused "an image is named by letters, digits and ._/:@-" ;; esac
+done
 
 docker=${DOCKER:-docker}
 command -v "$docker" >/dev/null 2>&1 || die "there is no $docker here (package docker.io)"
@@ -146,9 +148,10 @@ if [ -z "$user" ]; then
     say "the prisoner is user $user"
 fi
 
-# Made, never started. An image may have nothing to start: then any word will do.
+# Made, never started. An image may have nothing to start, which an engine refuses to make a
+# container of: then it gets a command, which is in the new image too, and says what to do.
 set --
-[ "$command_$entrypoint" != nullnull ] || set -- /nothing
+[ "$command_$entrypoint" != nullnull ] || set -- /give-a-command
 container=$("$docker" create --network none "$base" "$@") || die "cannot make a container of $base"
 "$docker" export "$container" | tar -xpf - -C "$work/root" --numeric-owner --xattrs \
     --xattrs-include='*' --exclude='dev/*' || die "cannot unpack $base"
@@ -168,7 +171,6 @@ tar -cf - -C "$work/root" --no-recursion --numeric-owner --xattrs --xattrs-inclu
     die "cannot copy the changes into the container"
 
 set -- -c "USER $user" -c "ENV PATH=$path"
-[ "$command_$entrypoint" != nullnull ] || set -- "$@" -c 'CMD []'
 while IFS= read -r trigger; do
     [ -z "$trigger" ] || set -- "$@" -c "ONBUILD $trigger"
 done <<EOF

@@ -7,6 +7,8 @@
 #   /usr/lib/clawrden/originals/NAME.original     in a directory that only root may enter
 #   /usr/lib/clawrden/manifest                    NAME.original<tab>the path it came from
 # and a shim stands at its path. Copies and hard links of it, anywhere in the image, go the same way.
+# In /usr/local/sbin and /usr/local/bin, which come first, are links to those paths (so that a command
+# that is allowed finds the originals there too), or shims for commands that the image lacks.
 #
 # In a Dockerfile the tools used here may be among those that are locked. So everything is prepared
 # first, beside its place, and the last step only renames; `mv` itself goes last. POSIX sh, under
@@ -210,7 +212,7 @@ take() { # PATH ALIAS
     file=$root$resolved
     [ -f "$file" ] || return 0
     case $(ls -ld "$file") in ???[xs]* | ??????[xs]* | ?????????[xt]*) ;; *) return 0 ;; esac
-    grep -qxF -e "$2" "$work/aliases" || printf '%s\n' "$2" >>"$work/aliases"
+    printf '%s %s\n' "$2" "$1" >>"$work/aliases"
     found=1
     if is_many "$file"; then
         resolve "${1%/*}" # the link itself gives way to the shim
@@ -246,11 +248,9 @@ find_name() {
     found=''
     case $name in
     /*)
-        printf '%s\n' "${name##*/}" >>"$work/aliases"
         take "$name" "${name##*/}"
         ;;
     *)
-        printf '%s\n' "$name" >>"$work/aliases"
         while read -r directory; do
             set +f
             for entry in "$root$directory/$name" "$root$directory/$name"[0-9-]*; do
@@ -263,7 +263,10 @@ find_name() {
         done <"$work/directories"
         ;;
     esac
-    [ -n "$found" ] || say "$name: not in this image: only a shim"
+    if [ -z "$found" ]; then
+        printf '%s -\n' "${name##*/}" >>"$work/aliases"
+        say "$name: not in this image: only a shim"
+    fi
 }
 
 # Copies and hard links of the locked programs, whatever they are called and wherever they lie.
@@ -361,10 +364,15 @@ is_staged() { # PATH
     grep -qxF -e "$1" "$work/staged-paths"
 }
 
-stage() { # PATH: a shim beside it, to be renamed over it
+stage() { # PATH [TARGET]: a shim, or a link to TARGET, beside it, to be renamed over it
     [ ! -d "$root$1" ] || die "$1 is a directory"
-    cp "$shim" "$root${1%/*}/.clawrden-$n"
-    chmod 0755 "$root${1%/*}/.clawrden-$n"
+    new=$root${1%/*}/.clawrden-$n
+    if [ -n "${2-}" ]; then
+        ln -s "$2" "$new"
+    else
+        cp "$shim" "$new"
+        chmod 0755 "$new"
+    fi
     printf '%s %s\n' "$n" "$1" >>"$work/staged"
     printf '%s\n' "$1" >>"$work/staged-paths"
     n=$((n + 1))
@@ -520,8 +528,8 @@ while read -r how path; do
 done <"$work/locked"
 
 if [ -n "$dry_run" ]; then
-    while read -r alias; do
-        say "/usr/local/sbin/$alias, /usr/local/bin/$alias: shims"
+    while read -r alias place; do
+        say "/usr/local/sbin/$alias, /usr/local/bin/$alias: shims, or links to one"
     done <"$work/aliases"
     say "user $user; nothing was changed (--dry-run)"
     exit 0
@@ -546,14 +554,15 @@ while read -r how path; do stage "$path"; done <"$work/new"
 while IFS='	' read -r original path; do
     is_staged "$path" || stage "$path"
 done <"$work/manifest"
-while read -r alias; do
+while read -r alias target; do
+    [ "$target" != - ] || target=''
     for place in "$sbin" "$bin"; do
         # A name that leads to a locked file, or is one, is intercepted already.
         resolve "$place/$alias" || die "$place/$alias is a loop of links"
         ! is_staged "$resolved" || continue
         [ ! -e "$root$resolved" ] || is_shim "$root$resolved" ||
             die "$place/$alias is there, but is no program"
-        stage "$place/$alias"
+        stage "$place/$alias" "$target"
     done
 done <"$work/aliases"
 
