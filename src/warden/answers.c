@@ -198,19 +198,23 @@ static void take_subscription(Warden *warden, Reader *reader)
 static ActorRole role_for(uint16_t type)
 {
     switch (type) {
+    case API_STATUS:
+    case API_QUEUE:
+    case API_GRANTS:
+    case API_JAILS:
+    case API_POLICY:
+    case API_POLICY_TEST:
+    case API_SUBSCRIBE:
+    case API_NOTE:
+        return ROLE_VIEWER;
     case API_DECIDE:
     case API_REVOKE:
     case API_KILL:
     case API_PAUSE:
     case API_RESUME:
         return ROLE_APPROVER;
-    case API_RELOAD:
-    case API_JAIL_CREATE:
-    case API_JAIL_CHANGE:
-    case API_JAIL_DELETE:
+    default: /* the policy and the jails; and whatever is new and was not thought of here */
         return ROLE_ADMIN;
-    default:
-        return ROLE_VIEWER;
     }
 }
 
