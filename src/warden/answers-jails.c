@@ -196,7 +196,7 @@ static void put(Warden *warden, uint64_t key, uint16_t type, const Actor *actor,
     if (!may_touch(warden, key, change->name, jail))
         return;
     if (is_new && jail) {
-        answer_error(warden, key, 409, "exists", "there is a jail of this name already");
+        answer_error(warden, key, 409, "name_taken", "there is a jail of this name already");
         return;
     }
     if (!is_new && !jail) {

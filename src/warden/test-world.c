@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "base/fd.h"
+#include "jail/settings.h"
 #include "warden/warden.h"
 
 /* Frames. */
