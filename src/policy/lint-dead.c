@@ -103,8 +103,8 @@ static void check_jails(Loader *loader, const Rule *rule, size_t *comparisons)
         if (!is_of_a_jail(loader->policy, &rule->jails[i]))
             loader_report_at(
                 loader, rule->line, rule->column, true, rule->jails[i].text,
-                "no jail of the policy has this name: the rule never applies; correct it or add "
-                "it to jails");
+                "no jail of the policy has this name: unless an operator or a container's label "
+                "makes one, the rule never applies; correct it or add it to jails");
     }
 }
 
