@@ -49,6 +49,7 @@ typedef struct Ghost {
     json_t *mounts; /* owned */
     char image[GHOST_IMAGE_ID_MAX];
     char container[65];
+    int code; /* its exit code; -1: not known yet */
     EngineCall *call, *wait, *look; /* under way; NULL: none */
     bool ending;                    /* an END has come */
     bool frozen;

@@ -199,24 +199,32 @@ static bool obey_end(Ghost *ghost, Reader *reader)
 
 /* Running. */
 
-static void on_waited(const EngineAnswer *answer, void *userdata)
+static void tell_end(Ghost *ghost)
 {
-    Ghost *ghost = userdata;
     Buffer payload = BUFFER_EMPTY(16);
-    int64_t code = 0;
 
-    ghost->wait = NULL;
-    if (ghost->state == GHOST_STARTING)
-        return; /* its start tells why */
-    if (!engine_succeeded(answer) || engine_decode_exit(answer->json, &code) < 0 || code < 0 ||
-        code > 255) {
-        ghost_fail_answer(ghost, "how it ended is not known", answer);
-        return;
-    }
-    buffer_put_u8(&payload, (uint8_t)code);
+    buffer_put_u8(&payload, (uint8_t)ghost->code);
     tell(ghost, GHOST_ENDED, &payload);
     buffer_done(&payload);
     free_ghost(ghost); /* the engine removes it */
+}
+
+static void on_waited(const EngineAnswer *answer, void *userdata)
+{
+    Ghost *ghost = userdata;
+    int64_t code = 0;
+
+    ghost->wait = NULL;
+    bool is_known = engine_succeeded(answer) && engine_decode_exit(answer->json, &code) == 0 &&
+                    code >= 0 && code <= 255;
+    if (is_known)
+        ghost->code = (int)code;
+    if (ghost->state == GHOST_STARTING)
+        return; /* the start's answer comes first */
+    if (is_known)
+        tell_end(ghost);
+    else
+        ghost_fail_answer(ghost, "how it ended is not known", answer);
 }
 
 static void on_looked(const EngineAnswer *answer, void *userdata)
@@ -253,8 +261,10 @@ static void on_started(const EngineAnswer *answer, void *userdata)
     tell(ghost, GHOST_STARTED, &payload);
     buffer_done(&payload);
     if (!ghost->wait) { /* it ended before we heard that it had started */
-        (void)begun(ghost, engine_container_wait(engine, ghost->container, false, WAIT_MAX_MS,
-                                                 on_waited, ghost, &ghost->wait));
+        if (ghost->code >= 0)
+            tell_end(ghost);
+        else
+            ghost_fail(ghost, EXEC_FAILURE_BROKEN, "how it ended is not known");
         return;
     }
     if (engine_container_inspect(engine, ghost->container, on_looked, ghost, &ghost->look) < 0)
@@ -460,6 +470,7 @@ static bool take_order(Ghosts *ghosts, const LinkFrame *frame)
                      .key = frame->key,
                      .only_resolve = frame->type == GHOST_RESOLVE,
                      .payload = malloc(frame->size + 1),
+                     .code = -1,
                      .next = ghosts->all};
     ghosts->all = ghost;
     (void)event_assign(&ghost->timer, ghosts->loop, -1, 0, on_timer, ghost);

@@ -233,6 +233,15 @@ static void record_start(Request *request, const char *container)
     warden_record(request->warden, &record);
 }
 
+/* Nobody reads what it writes, or it was ended. */
+static void end_deaf(Request *request)
+{
+    const GhostRun *run = request->ghost;
+
+    if (run->relay_done && (run->relay_kind != 0 || run->relay_value != 0))
+        ghost_end(request, 0);
+}
+
 static void on_started(Request *request, Reader *reader)
 {
     const char *image = reader_string(reader), *container = reader_string(reader);
@@ -244,6 +253,7 @@ static void on_started(Request *request, Reader *reader)
     request_begin_running(request);
     record_start(request, container);
     request_go_on_running(request);
+    end_deaf(request);
 }
 
 /* Both have ended: what became of the command? The engine tells a death by signal as 128 + its
@@ -252,8 +262,8 @@ static void on_started(Request *request, Reader *reader)
 static void finish(Request *request)
 {
     const GhostRun *run = request->ghost;
-    bool by_signal = run->relay_kind == 1 && (run->code == 128 + run->relay_value ||
-                                              run->code == 128 + SIGKILL);
+    bool by_signal =
+        run->relay_kind == 1 && (run->code == 128 + run->relay_value || run->code == 128 + SIGKILL);
 
     request->exit_kind = by_signal;
     request->exit_value = by_signal ? run->relay_value : run->code;
@@ -326,13 +336,9 @@ void ghost_on_relay_end(Request *request, uint8_t kind, uint8_t value, unsigned 
         finish(request);
         return;
     }
-    if (request->state == REQUEST_STARTING) {
-        request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
-                            "the command's relay ended before the command had started");
-        return;
-    }
-    if (kind != 0 || value != 0) /* nobody reads what it writes, or it was ended */
-        ghost_end(request, 0);
+    /* A quick command's relay ends before the engine has said that it started. */
+    if (request->state != REQUEST_STARTING)
+        end_deaf(request);
 }
 
 /* The link. */

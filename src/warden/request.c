@@ -256,6 +256,10 @@ void request_give_order(Request *request)
 
     if (request_held_by_switch(request))
         return;
+    if (request->ghost) {
+        ghost_give_order(request);
+        return;
+    }
     run_order_encode(&payload, &order);
     if (payload.error < 0) {
         request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
