@@ -10,7 +10,8 @@ const DRAW = 100; // ms: a flood of records is drawn in portions
 
 // The look of each kind of record: good, bad, ask, or plain.
 const LOOKS = {
-  asked: "ask", decided: "good", denied: "bad", expired: "bad", killed: "bad", drift: "bad",
+  asked: "ask", decided: "good", denied: "bad", expired: "bad", killed: "bad", paused: "ask",
+  resumed: "good", drift: "bad",
   refused: "bad", late: "bad", recovery: "bad",
 };
 
@@ -44,6 +45,12 @@ function ending(record) {
     record.leftovers ? `; ${record.leftovers} left-over processes were ended` : ""];
 }
 
+// The kill switch; a record that names neither jail nor container is about everything.
+function thrown(word, record) {
+  const what = record.request || record.jail || record.container ? "" : " everything";
+  return [[word, what, ...by(record)], record.reason ? [" (", shown(record.reason), ")"] : []];
+}
+
 // {event: record → [words before the command, words after it]}
 const SENTENCES = {
   received: () => [["received"], []],
@@ -57,7 +64,9 @@ const SENTENCES = {
   denied: (record) => [["denied"], because(record)],
   expired: () => [["nobody answered in time"], []],
   cancelled: (record) => [["cancelled"], record.reason ? [" (", shown(record.reason), ")"] : []],
-  killed: (record) => [["killed", ...by(record)], record.reason ? [" (", shown(record.reason), ")"] : []],
+  killed: (record) => thrown("killed", record),
+  paused: (record) => thrown("paused", record),
+  resumed: (record) => thrown("resumed", record),
   drift: (record) => [["changed after it was approved: refused"],
     record.reason ? [" (", shown(record.reason), ")"] : []],
   refused: (record) => [["refused"], because(record)],

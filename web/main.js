@@ -85,7 +85,7 @@ class Dashboard {
     this.history.add(record);
     this.queue.record(record);
     if (record.grant || record.event === "grant" || record.event === "decided") this.grants.refresh();
-    if (["config", "killed", "start"].includes(record.event)) this.live.ask();
+    if (["config", "killed", "paused", "resumed", "start"].includes(record.event)) this.live.ask();
   }
 
   lost(why) {

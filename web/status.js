@@ -1,4 +1,4 @@
-// How the warden is, and the switch that ends everything in a jail.
+// How the warden is, and the switch that stops everything in a jail.
 
 import { get, post } from "./api.js";
 import { openDialog } from "./dialog.js";
@@ -8,6 +8,33 @@ import { day, duration } from "./time.js";
 
 function row(name, ...values) {
   return h("div", { class: "fact" }, h("dt", {}, name), h("dd", {}, ...values));
+}
+
+// {verb: [word of the button, what it does]}
+const STOPS = {
+  kill: ["Kill", "Every command that runs there is ended at once, what waits is cancelled, and new "
+    + "commands are refused until it is resumed."],
+  pause: ["Pause", "Every command that runs there is frozen where it stands, and new commands are "
+    + "refused until it is resumed. What waits can still be decided. Timeouts run on."],
+};
+
+const TIMES = [["it is resumed", 0], ["10 minutes from now", 600000], ["an hour from now", 3600000],
+  ["a day from now", 86400000]];
+
+// By whom, why, until when.
+function why({ by, via, reason, until }) {
+  return [`by ${plain(by ?? "", 100)} (${plain(via ?? "", 40)})`,
+    ...(reason ? [": ", shown(reason)] : []), until ? `, until ${day(until)}` : ""];
+}
+
+// What is not as it should be is said as well.
+function told(verb, done) {
+  const words = [verb === "kill"
+    ? `${done.killed} commands ended, ${done.cancelled} questions cancelled`
+    : `${done.frozen} commands frozen`];
+  if (done.alive) words.push(`${done.alive} are still there and end as soon as the kernel lets them`);
+  if (done.saved === false) words.push("the warden could not write it down: its next start will not know it");
+  return words.join("; ");
 }
 
 export class Status {
@@ -49,7 +76,8 @@ export class Status {
         .find((button) => button.dataset.jail === focused);
       if (again) again.focus();
       this.all.replaceChildren(...(this.page.role === "viewer" || jails.length < 2 ? [] : [
-        this.#button("Kill all jails…", "danger small", "", () => this.#kill(null)),
+        this.#button("Pause all…", "small", "", () => this.#stop("pause", null)),
+        this.#button("Kill all jails…", "danger small", "", () => this.#stop("kill", null)),
         this.#button("Resume all", "small", "", () => this.#resume(null))]));
     }
   }
@@ -92,28 +120,41 @@ export class Status {
   }
 
   #jail(jail) {
-    const state = jail.paused ? h("span", { class: "chip chip-bad" }, "paused")
-      : jail.serving === false ? h("span", { class: "chip chip-bad" }, "its door is away") : null;
+    const { stopped } = jail;
+    const state = stopped ? h("span", { class: "chip chip-bad" }, plain(stopped.state, 20))
+      : jail.paused ? h("span", { class: "chip chip-bad" }, "stopped")
+        : jail.serving === false ? h("span", { class: "chip chip-bad" }, "its door is away") : null;
     const buttons = this.page.role === "viewer" ? []
-      : [jail.paused ? this.#button("Resume", "small", jail.name, () => this.#resume(jail.name)) : null,
-        this.#button("Kill…", "danger small", jail.name, () => this.#kill(jail.name))];
+      : [jail.paused ? this.#button("Resume", "small", jail.name, () => this.#resume(jail.name))
+        : this.#button("Pause…", "small", jail.name, () => this.#stop("pause", jail.name)),
+      this.#button("Kill…", "danger small", jail.name, () => this.#stop("kill", jail.name))];
     return h("li", { class: "jail", "data-jail-name": jail.name },
       h("span", { class: "jail-name" }, h("b", {}, shown(jail.name)), state),
       h("span", { class: "jail-counts" }, `${jail.running} running, ${jail.pending} waiting`),
-      h("span", { class: "jail-buttons" }, ...buttons));
+      h("span", { class: "jail-buttons" }, ...buttons),
+      stopped ? h("span", { class: "jail-stop" }, ...why(stopped)) : null);
   }
 
-  #kill(jail) {
+  // `verb`: "kill" or "pause"; `jail`: null for all.
+  #stop(verb, jail) {
+    const [word, words] = STOPS[verb];
+    const reason = h("input", { type: "text", name: "reason", maxlength: "100", autocomplete: "off" });
+    const time = h("select", { name: "for" },
+      ...TIMES.map(([text, ms]) => h("option", { value: String(ms) }, text)));
     openDialog({
-      title: jail ? `Kill everything in ${plain(jail, 63)}?` : "Kill everything in all jails?",
-      content: [h("p", {}, "Every command that runs there is ended at once, what waits is cancelled, "
-        + "and new commands are refused until you resume it.")],
-      confirm: "Kill",
+      title: jail ? `${word} everything in ${plain(jail, 63)}?` : `${word} everything in all jails?`,
+      content: [h("p", {}, words),
+        h("label", { class: "stop-field" }, "Why (the agent is told)", reason),
+        h("label", { class: "stop-field" }, "Until", time)],
+      confirm: word,
       danger: true,
       possible: () => (this.#connected ? null : "Not connected: what you see may be old."),
       run: async () => {
-        const done = await post("/api/kill", jail ? { jail } : { all: true });
-        this.page.announce(`${done.killed} commands ended, ${done.cancelled} questions cancelled`);
+        const body = jail ? { jail } : { all: true };
+        if (reason.value.trim()) body.reason = reason.value.trim();
+        if (time.value !== "0") body.for_ms = Number(time.value);
+        const done = await post(`/api/${verb}`, body);
+        this.page.announce(told(verb, done));
         await this.refresh();
       },
     });

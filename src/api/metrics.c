@@ -7,6 +7,7 @@
 
 #include "api/events.h"
 #include "api/handlers.h"
+#include "base/cleanup.h"
 #include "wire/message.h"
 
 static void put_head(Buffer *text, const char *name, const char *kind, const char *help)
@@ -61,6 +62,31 @@ static void put_jails(Buffer *text, const json_t *jails, const char *member, con
     }
 }
 
+/* What operators have stopped: entries of the kill switch, not jails. */
+static void put_switches(Buffer *text, const json_t *switches)
+{
+    static const char *const states[] = {"killed", "paused"};
+    static const char *const scopes[] = {"all", "jail", "container"};
+    const json_t *entry;
+    size_t i;
+
+    put_head(text, "switches", "gauge", "What operators have stopped, by state and scope.");
+    for (size_t state = 0; state < ARRAY_SIZE(states); state++) {
+        for (size_t scope = 0; scope < ARRAY_SIZE(scopes); scope++) {
+            unsigned count = 0;
+            json_array_foreach(switches, i, entry)
+            {
+                const char *its = json_string_value(json_object_get(entry, "state"));
+                const char *where = json_string_value(json_object_get(entry, "scope"));
+                count += its && where && strcmp(its, states[state]) == 0 &&
+                         strcmp(where, scopes[scope]) == 0;
+            }
+            buffer_printf(text, "clawrden_switches{state=\"%s\",scope=\"%s\"} %u\n", states[state],
+                          scopes[scope], count);
+        }
+    }
+}
+
 static void put_api(Buffer *text, const Api *api)
 {
     put_one(text, "api_connections", "gauge", "HTTP connections.",
@@ -96,6 +122,7 @@ static void on_status(Caller *caller, const char *json)
     put_jails(&text, jails, "running", "Running commands of the jail.");
     put_jails(&text, jails, "pending", "Questions of the jail that wait for a human.");
     put_jails(&text, jails, "paused", "The jail refuses everything.");
+    put_switches(&text, json_object_get(status, "switches"));
     put_api(&text, caller->api);
     json_decref(status);
     answer.body = buffer_head(&text);

@@ -39,7 +39,7 @@ int watch_main(Cli *cli, int argc, char **argv);
 int decide_main(Cli *cli, int argc, char **argv); /* approve, deny */
 int grants_main(Cli *cli, int argc, char **argv); /* grants, revoke */
 int history_main(Cli *cli, int argc, char **argv);
-int kill_main(Cli *cli, int argc, char **argv); /* kill, resume */
+int kill_main(Cli *cli, int argc, char **argv); /* kill, pause, resume */
 int jails_main(Cli *cli, int argc, char **argv);
 int policy_main(Cli *cli, int argc, char **argv);
 int audit_main(Cli *cli, int argc, char **argv);

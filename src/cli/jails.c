@@ -76,8 +76,7 @@ static void put_jail(Buffer *out, const json_t *jail, bool full)
     put_origin(out, jail);
     if (json_is_false(json_object_get(jail, "serving")))
         buffer_puts(out, ", NOT SERVED");
-    if (json_is_true(json_object_get(jail, "paused")))
-        buffer_puts(out, ", PAUSED: its commands are refused until `resume`");
+    show_stop(out, json_object_get(jail, "stopped"));
     buffer_puts(out, "\n");
     if (json_array_size(json_object_get(jail, "commands")) > 0) {
         buffer_puts(out, "  commands ");

@@ -1,71 +1,216 @@
 /*
- * kill, resume: everything in a jail ends at once and stays ended; and the way back.
+ * kill, pause, resume: the kill switch, for a jail, a container, or everything.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/show.h"
 
-static const char usage_kill[] = "usage: clawrden-cli kill JAIL | --all [--json]\n"
-                                 "\n"
-                                 "Ends every running command of the jail with all its descendants "
-                                 "(KILL, at once), cancels what\n"
-                                 "waits, and refuses new commands until `clawrden-cli resume`.\n";
+/* A part of a container's id that people type; docker shows 12 digits. */
+#define CONTAINER_PREFIX_MIN 12u
+#define CONTAINER_ID_MAX 64u
 
-static const char usage_resume[] = "usage: clawrden-cli resume JAIL | --all [--json]\n"
-                                   "\n"
-                                   "Lets the jail's commands run again, as the policy says.\n";
+static const char usage_kill[] =
+    "usage: clawrden-cli kill JAIL | --container ID | --all [--for 10m] [--reason TEXT] [--json]\n"
+    "\n"
+    "Ends every running command with all its descendants (KILL, at once), cancels what\n"
+    "waits, and refuses new commands until `clawrden-cli resume`, or for a time.\n"
+    "Returns when what was killed is gone.\n"
+    "\n"
+    "  --container ID  one container: its whole id, or its first 12 digits or more\n"
+    "  --all           every jail, and those that come later\n"
+    "  --for TIME      resumed by itself after that (30s, 10m, 2h)\n"
+    "  --reason TEXT   recorded, and told to the agent\n";
 
-static void print_result(const json_t *answer, bool killed)
+static const char usage_pause[] =
+    "usage: clawrden-cli pause JAIL | --container ID | --all [--for 10m] [--reason TEXT] [--json]\n"
+    "\n"
+    "Freezes every running command where it stands, and refuses new ones until\n"
+    "`clawrden-cli resume`, or for a time. What waits can still be decided; what is\n"
+    "approved meanwhile runs when it is resumed. Timeouts run on.\n"
+    "\n"
+    "  --container ID  one container: its whole id, or its first 12 digits or more\n"
+    "  --all           every jail, and those that come later\n"
+    "  --for TIME      resumed by itself after that (30s, 10m, 2h)\n"
+    "  --reason TEXT   recorded, and told to the agent\n";
+
+static const char usage_resume[] =
+    "usage: clawrden-cli resume JAIL | --container ID | --all [--reason TEXT] [--json]\n"
+    "\n"
+    "Lets commands run again, as the policy says, and frozen ones go on.\n";
+
+/* What differs between the three. */
+typedef struct Verb {
+    const char *name, *path, *usage, *done;
+} Verb;
+
+static const Verb verbs[] = {
+    {"kill", "/api/kill", usage_kill, "killed"},
+    {"pause", "/api/pause", usage_pause, "paused"},
+    {"resume", "/api/resume", usage_resume, "resumed"},
+};
+
+typedef struct Wish {
+    const char *jail, *container, *for_text, *reason;
+    bool all;
+} Wish;
+
+/* What the warden did, and what of it is not as it should be. */
+static int print_result(const Verb *verb, const json_t *answer)
 {
-    const json_t *jails = json_object_get(answer, "jails");
+    bool saved = json_is_true(json_object_get(answer, "saved"));
+    unsigned long long alive = show_number(answer, "alive");
     Buffer out = BUFFER_EMPTY(1 << 20);
 
-    buffer_puts(&out, killed ? "killed:" : "resumed:");
-    for (size_t i = 0; i < json_array_size(jails); i++) {
-        buffer_puts(&out, i > 0 ? ", " : " ");
-        size_t size;
-        _cleanup_free_ char *name = show_bytes(json_array_get(jails, i), &size);
-        if (name)
-            text_display(&out, name, size, 80);
-    }
-    if (killed)
+    buffer_puts(&out, verb->done);
+    buffer_puts(&out, ": ");
+    show_list(&out, json_object_get(answer, "jails"), 4000);
+    if (strcmp(verb->name, "kill") == 0)
         buffer_printf(&out, " (%llu running ended, %llu waiting cancelled)",
                       show_number(answer, "killed"), show_number(answer, "cancelled"));
+    else if (strcmp(verb->name, "pause") == 0)
+        buffer_printf(&out, " (%llu running frozen)", show_number(answer, "frozen"));
+    else
+        buffer_printf(&out, " (%llu go on)", show_number(answer, "resumed"));
+    if (json_is_string(json_object_get(answer, "until"))) {
+        buffer_puts(&out, ", until ");
+        show_member(&out, answer, "until", 40);
+    }
     buffer_puts(&out, "\n");
     show_print(&out);
+    if (alive > 0)
+        cli_error("%llu killed commands are still there: they wait for the kernel, and end as soon "
+                  "as it lets them",
+                  alive);
+    if (!saved)
+        cli_error("in force, but the warden could not write it down (%s): its next start will not "
+                  "know it",
+                  json_string_value(json_object_get(answer, "problem")));
+    return alive > 0 || !saved ? CLI_REFUSED : CLI_DONE;
+}
+
+/* The whole id that begins so: NULL when it is none or not the only one (said). Owned. */
+static char *resolve_container(const Cli *cli, const char *prefix, int *ret_exit)
+{
+    _cleanup_(client_answer_done)
+    ClientAnswer answer = {0};
+    const char *found = NULL;
+    const json_t *container;
+    size_t i, size = strlen(prefix), n_found = 0;
+
+    *ret_exit = client_call(cli, "GET", "/api/containers", NULL, &answer);
+    if (*ret_exit != CLI_DONE)
+        return NULL;
+    json_array_foreach(json_object_get(answer.json, "containers"), i, container)
+    {
+        const char *id = json_string_value(json_object_get(container, "id"));
+        if (id && strncmp(id, prefix, size) == 0) {
+            found = id;
+            n_found++;
+        }
+    }
+    *ret_exit = CLI_REFUSED;
+    if (n_found == 1)
+        return strdup(found);
+    if (n_found == 0)
+        cli_error("nobody here knows a container whose id begins with %s", prefix);
+    else
+        cli_error("%zu containers have an id that begins with %s; say more of it", n_found, prefix);
+    return NULL;
+}
+
+/* A part of an id is looked up; a whole one, or a name, is the warden's to know. */
+static int find_container(const Cli *cli, const CliSyntax *syntax, Wish *wish, char **ret_owned)
+{
+    size_t size = strlen(wish->container);
+    int result = CLI_DONE;
+
+    if (strspn(wish->container, "0123456789abcdef") != size || size >= CONTAINER_ID_MAX)
+        return CLI_DONE;
+    if (size < CONTAINER_PREFIX_MIN)
+        return cli_usage_error(syntax, "say at least the first %u digits of the container's id",
+                               CONTAINER_PREFIX_MIN);
+    *ret_owned = resolve_container(cli, wish->container, &result);
+    wish->container = *ret_owned;
+    return *ret_owned ? CLI_DONE : result;
+}
+
+/* NULL: one of the texts is not UTF-8, or no memory. */
+static json_t *body_of(const Wish *wish, uint64_t for_ms)
+{
+    json_t *body = wish->all ? json_pack("{s:b}", "all", 1)
+                             : json_pack("{s:s}", wish->jail ? "jail" : "container",
+                                         wish->jail ? wish->jail : wish->container);
+    int result = body ? 0 : -1;
+
+    if (result == 0 && for_ms > 0)
+        result = json_object_set_new(body, "for_ms", json_integer((json_int_t)for_ms));
+    if (result == 0 && wish->reason)
+        result = json_object_set_new(body, "reason", json_string(wish->reason));
+    if (result == 0)
+        return body;
+    json_decref(body);
+    return NULL;
+}
+
+static const Verb *verb_of(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+        if (strcmp(verbs[i].name, name) == 0)
+            return &verbs[i];
+    return &verbs[0];
 }
 
 int kill_main(Cli *cli, int argc, char **argv)
 {
-    bool killing = strcmp(argv[0], "kill") == 0, all = false;
-    const CliOption options[] = {{.name = "all", .flag = &all}, {0}};
+    const Verb *verb = verb_of(argv[0]);
+    const bool resumes = strcmp(verb->name, "resume") == 0;
+    Wish wish = {.all = false};
+    const CliOption stopping[] = {{.name = "all", .flag = &wish.all},
+                                  {.name = "container", .value = &wish.container},
+                                  {.name = "reason", .value = &wish.reason},
+                                  {.name = "for", .value = &wish.for_text},
+                                  {0}};
+    const CliOption resuming[] = {stopping[0], stopping[1], stopping[2], {0}};
     const CliSyntax syntax = {
-        .usage = killing ? usage_kill : usage_resume, .options = options, .most = 1};
+        .usage = verb->usage, .options = resumes ? resuming : stopping, .most = 1};
     _cleanup_(client_answer_done)
     ClientAnswer answer = {0};
+    _cleanup_free_ char *container = NULL;
+    uint64_t for_ms = 0;
     int first;
 
     int result = cli_parse(cli, &syntax, argc, argv, &first);
     if (result != 0)
         return cli_parse_exit(result);
-    if (all == (first < argc))
-        return cli_usage_error(&syntax, "name one jail, or say --all");
-
-    json_t *body = all ? json_pack("{s:b}", "all", 1) : json_pack("{s:s}", "jail", argv[first]);
+    wish.jail = first < argc ? argv[first] : NULL;
+    if (!!wish.jail + !!wish.container + wish.all != 1)
+        return cli_usage_error(&syntax, "name one jail or one --container, or say --all");
+    if (wish.for_text && (clock_parse_duration(wish.for_text, &for_ms) < 0 || for_ms < 1000))
+        return cli_usage_error(&syntax, "--for is a time from 1s to a year (30s, 10m, 2h), not %s",
+                               wish.for_text);
+    if (wish.container) {
+        result = find_container(cli, &syntax, &wish, &container);
+        if (result != CLI_DONE)
+            return result;
+    }
+    json_t *body = body_of(&wish, for_ms);
     if (!body)
-        return cli_usage_error(&syntax, "this is no name of a jail: %s", argv[first]);
-    result = client_call(cli, "POST", killing ? "/api/kill" : "/api/resume", body, &answer);
+        return cli_usage_error(&syntax, "names and reasons are text in UTF-8");
+    result = client_call(cli, "POST", verb->path, body, &answer);
     json_decref(body);
     if (result != CLI_DONE)
         return result;
-    if (cli->json)
-        show_json(answer.json);
-    else
-        print_result(answer.json, killing);
-    return CLI_DONE;
+    if (!cli->json)
+        return print_result(verb, answer.json);
+    show_json(answer.json);
+    return show_number(answer.json, "alive") == 0 &&
+                   json_is_true(json_object_get(answer.json, "saved"))
+               ? CLI_DONE
+               : CLI_REFUSED;
 }

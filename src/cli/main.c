@@ -27,8 +27,10 @@ static const char usage[] =
     "  grants                      approvals that are remembered\n"
     "  revoke ID                   end one of them\n"
     "  history [filters]           what happened, the newest last\n"
-    "  kill JAIL | --all           end everything in a jail and refuse new commands\n"
-    "  resume JAIL | --all         let a jail's commands run again\n"
+    "  kill JAIL | --container ID | --all [--for 10m] [--reason TEXT]\n"
+    "                              end everything there and refuse new commands\n"
+    "  pause …                     the same, but what runs is frozen\n"
+    "  resume …                    let commands run again\n"
     "  jails [list|get NAME]       the jails and their limits\n"
     "  policy init|check|explain|test|reload\n"
     "                              write, check and try policies\n"
@@ -48,23 +50,12 @@ static const char usage[] =
     "Exit status: 0 done, 1 refused or not found, 2 usage, 3 warden unreachable.\n";
 
 static const CliVerb verbs[] = {
-    {"status", status_main},
-    {"watch", watch_main},
-    {"queue", queue_main},
-    {"approve", decide_main},
-    {"deny", decide_main},
-    {"grants", grants_main},
-    {"revoke", grants_main},
-    {"history", history_main},
-    {"kill", kill_main},
-    {"resume", kill_main},
-    {"jails", jails_main},
-    {"policy", policy_main},
-    {"audit", audit_main},
-    {"token", token_main},
-    {"user", user_main},
-    {"doctor", doctor_main},
-    {0},
+    {"status", status_main},  {"watch", watch_main},     {"queue", queue_main},
+    {"approve", decide_main}, {"deny", decide_main},     {"grants", grants_main},
+    {"revoke", grants_main},  {"history", history_main}, {"kill", kill_main},
+    {"pause", kill_main},     {"resume", kill_main},     {"jails", jails_main},
+    {"policy", policy_main},  {"audit", audit_main},     {"token", token_main},
+    {"user", user_main},      {"doctor", doctor_main},   {0},
 };
 
 /* Names the mistake and what there is. */

@@ -124,6 +124,29 @@ void show_uid(Buffer *out, unsigned long long uid)
     buffer_puts(out, ")");
 }
 
+void show_stop(Buffer *out, const json_t *entry)
+{
+    const char *state = json_string_value(json_object_get(entry, "state"));
+    const char *reason = json_string_value(json_object_get(entry, "reason"));
+
+    if (!state)
+        return;
+    buffer_puts(out, strcmp(state, "killed") == 0 ? ", KILLED by " : ", PAUSED by ");
+    show_member(out, entry, "by", 100);
+    buffer_puts(out, " through ");
+    show_member(out, entry, "via", 40);
+    if (reason && *reason) {
+        buffer_puts(out, " (");
+        show_member(out, entry, "reason", 300);
+        buffer_puts(out, ")");
+    }
+    buffer_puts(out, ": commands are refused until ");
+    if (json_is_string(json_object_get(entry, "until")))
+        show_member(out, entry, "until", 40);
+    else
+        buffer_puts(out, "`resume`");
+}
+
 void show_print(Buffer *out)
 {
     if (out->error)

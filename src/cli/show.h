@@ -30,6 +30,10 @@ void show_duration(Buffer *out, unsigned long long milliseconds);
 /* "1000 (alice)" */
 void show_uid(Buffer *out, unsigned long long uid);
 
+/* ", KILLED by alice through cli (reason): commands are refused until `resume`" of an entry of the
+ * kill switch; nothing of null. */
+void show_stop(Buffer *out, const json_t *entry);
+
 /* Prints and releases what was collected. */
 void show_print(Buffer *out);
 /* The document in printable ASCII, which a terminal shows as it is; `flags` are jansson's. Owned by

@@ -105,8 +105,28 @@ static void put_jails(Buffer *out, const json_t *jails)
             buffer_printf(out, ", %llu connections", show_number(jail, "connections"));
         if (json_is_false(json_object_get(jail, "serving")))
             buffer_puts(out, ", NOT SERVED");
-        if (json_is_true(json_object_get(jail, "paused")))
-            buffer_puts(out, ", PAUSED: its commands are refused until `resume`");
+        show_stop(out, json_object_get(jail, "stopped"));
+        buffer_puts(out, "\n");
+    }
+}
+
+/* What of the kill switch is not about one jail: those are told with their jails. */
+static void put_switches(Buffer *out, const json_t *switches)
+{
+    const json_t *entry;
+    size_t i;
+
+    json_array_foreach(switches, i, entry)
+    {
+        const char *scope = json_string_value(json_object_get(entry, "scope"));
+        if (!scope || strcmp(scope, "jail") == 0)
+            continue;
+        buffer_puts(out, "switch    ");
+        if (strcmp(scope, "all") == 0)
+            buffer_puts(out, "everything");
+        else
+            show_member(out, entry, "container", 80);
+        show_stop(out, entry);
         buffer_puts(out, "\n");
     }
 }
@@ -147,6 +167,7 @@ static void put_status(Buffer *out, const json_t *status)
     put_journal(out, json_object_get(status, "journal"));
     put_requests(out, json_object_get(status, "requests"));
     put_access(out, status);
+    put_switches(out, json_object_get(status, "switches"));
     put_jails(out, json_object_get(status, "jails"));
     put_engine(out, json_object_get(status, "engine"));
 }

@@ -21,6 +21,32 @@ static void put_buffer(int row, ScreenStyle style, Buffer *text)
     (void)screen_put(row, 0, 1 << 20, style, words ? words : "");
 }
 
+/* "  PAUSED: everything, my-agent" */
+static void put_switches(Buffer *text, const json_t *switches)
+{
+    static const char *const states[] = {"killed", "paused"};
+    static const char *const words[] = {"  KILLED: ", "  PAUSED: "};
+    const json_t *entry;
+    size_t i;
+
+    for (size_t which = 0; which < ARRAY_SIZE(states); which++) {
+        const char *before = words[which];
+        json_array_foreach(switches, i, entry)
+        {
+            const char *state = json_string_value(json_object_get(entry, "state"));
+            const char *scope = json_string_value(json_object_get(entry, "scope"));
+            if (!state || !scope || strcmp(state, states[which]) != 0)
+                continue;
+            buffer_puts(text, before);
+            before = ", ";
+            if (strcmp(scope, "all") == 0)
+                buffer_puts(text, "everything");
+            else
+                show_member(text, entry, scope, 20);
+        }
+    }
+}
+
 static void draw_title(const Watch *watch, int row)
 {
     const WatchModel *model = &watch->model;
@@ -36,6 +62,7 @@ static void draw_title(const Watch *watch, int row)
         buffer_puts(&text, "…");
     if (n_quiet > 0)
         buffer_printf(&text, " (%zu quiet)", n_quiet);
+    put_switches(&text, watch->switches);
     if (watch->trouble[0])
         buffer_printf(&text, "  NOT LIVE: %s", watch->trouble);
     else

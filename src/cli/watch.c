@@ -35,7 +35,7 @@ static const char usage[] =
 #define FETCH_BLIND_MS 2000u /* while no events come */
 #define TICK_MS 1000u
 
-enum { TAG_QUEUE = 1, TAG_HISTORY, TAG_APPROVE, TAG_DENY };
+enum { TAG_QUEUE = 1, TAG_HISTORY, TAG_STATUS, TAG_APPROVE, TAG_DENY };
 
 void watch_say(Watch *watch, ScreenStyle style, const char *format, ...)
 {
@@ -130,6 +130,33 @@ static void take_history(Watch *watch, const ClientAnswer *answer)
     feed_follow(watch->feed, show_number(json_array_get(records, 0), "seq"));
 }
 
+/* What is stopped: the title says so. */
+
+static void fetch_status(Watch *watch)
+{
+    feed_call(watch->feed, TAG_STATUS, "GET", "/api/status", NULL);
+}
+
+static void take_status(Watch *watch, const ClientAnswer *answer)
+{
+    if (answer && client_succeeded(answer)) {
+        json_decref(watch->switches);
+        watch->switches = json_incref(json_object_get(answer->json, "switches"));
+    }
+}
+
+static bool concerns_switches(const json_t *record)
+{
+    static const char *const events[] = {"killed", "paused", "resumed", "start"};
+    const char *event = json_string_value(json_object_get(record, "event"));
+
+    for (size_t i = 0; event && i < ARRAY_SIZE(events); i++) {
+        if (strcmp(event, events[i]) == 0)
+            return !json_object_get(record, "request"); /* else it is about one command */
+    }
+    return false;
+}
+
 /* Decisions. */
 
 void watch_decide(Watch *watch, bool approve, json_t *body)
@@ -196,6 +223,8 @@ static void on_answer(unsigned tag, const ClientAnswer *answer, const char *fail
         take_queue(watch, answer, failure);
     else if (tag == TAG_HISTORY)
         take_history(watch, answer);
+    else if (tag == TAG_STATUS)
+        take_status(watch, answer);
     else
         take_decision(watch, answer, failure);
 }
@@ -220,6 +249,8 @@ static void on_record(const json_t *record, const char *line UNUSED, size_t size
     Watch *watch = userdata;
     add_history(watch, record);
     watch->stale |= concerns_queue(record);
+    if (concerns_switches(record))
+        fetch_status(watch);
 }
 
 static void on_stream(const char *trouble, void *userdata)
@@ -288,6 +319,7 @@ static void watch_done(Watch *watch)
     watch->feed = feed_free(watch->feed);
     watch_model_done(&watch->model);
     json_decref(watch->subject_entry);
+    json_decref(watch->switches);
     for (size_t i = 0; i < WATCH_HISTORY; i++)
         free(watch->history[i]);
 }
@@ -302,6 +334,7 @@ static int run(Watch *watch, bool color)
         return CLI_USAGE;
     }
     feed_call(watch->feed, TAG_HISTORY, "GET", "/api/history?limit=50", NULL);
+    fetch_status(watch);
     while (!watch->quit && screen_signal() == 0 && result == 0)
         result = step(watch);
     screen_close();

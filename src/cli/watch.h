@@ -43,6 +43,8 @@ typedef struct Watch {
     char *history[WATCH_HISTORY]; /* owned */
     size_t n_history;             /* since the beginning */
 
+    json_t *switches; /* owned: what is stopped, as /api/status has it; NULL: not known */
+
     char message[WATCH_MESSAGE_MAX]; /* the last line that the operator must read */
     ScreenStyle message_style;
     char trouble[WATCH_MESSAGE_MAX]; /* of the stream; "": live */

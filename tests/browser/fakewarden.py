@@ -45,7 +45,7 @@ class FakeWarden:
         self.broken = None  # a status for everything
         self.streams = []
         self.lock = threading.Lock()
-        self.jails = [{"name": "my-agent", "paused": False, "serving": True, "running": 1,
+        self.jails = [{"name": "my-agent", "paused": False, "stopped": None, "serving": True, "running": 1,
                        "pending": 1}]
         self.status = {"version": "0.1.0", "uptime_ms": 4000000, "mode": "root", "dry_run": False,
                        "policy": {"path": "/etc/clawrden/policy.yaml", "digest": "ab" * 32,
@@ -195,7 +195,8 @@ class FakeWarden:
             return 200, {"id": parts[3], "revoked": True}
         if parts[2] == "login":
             return 200, self.session
-        return 200, {"jails": [], "killed": 2, "cancelled": 1}
+        return 200, {"state": "killed", "jails": [], "killed": 2, "cancelled": 1, "frozen": 0, "resumed": 0,
+                     "until": None, "alive": 0, "saved": True}
 
     def decide(self, name, verb, body):
         entry = next((entry for entry in self.questions if entry["id"] == name), None)

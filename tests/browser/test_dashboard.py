@@ -290,8 +290,24 @@ def test_the_kill_switch(browser, dashboard):
     browser.click("dialog .danger")
     assert finish(running).code == -signal.SIGKILL or running.returncode != 0
     assert finish(waiting).code == 126
-    browser.says("[data-jail-name]", "paused")
+    browser.says("[data-jail-name]", "killed")
     browser.see(f"[data-id='{name}'].entry-ended")
+    browser.click("[data-jail-name] button:not(.danger)")
+    browser.click("dialog .primary")
+    wait_for(lambda: "killed" not in browser.text("[data-jail-name]"), what="a jail that is resumed")
+    assert warden.shim("sleep", "0").code == 0
+
+
+def test_pause_and_resume(browser, dashboard):
+    warden = dashboard(allow("sleep"))
+    enter(browser, warden)
+    running = warden.spawn("sleep", "600", stdin=DEVNULL)
+    browser.says(".records", "started")
+    browser.click("[data-jail-name] button:not(.danger)")
+    browser.click("dialog .danger")
+    browser.says("[data-jail-name]", "paused")
+    browser.says(".records", "paused")
+    assert warden.shim("sleep", "0").code == 126 and running.poll() is None
     browser.click("[data-jail-name] button:not(.danger)")
     browser.click("dialog .primary")
     wait_for(lambda: "paused" not in browser.text("[data-jail-name]"), what="a jail that is resumed")

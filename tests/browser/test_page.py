@@ -532,6 +532,10 @@ def test_log_in_and_out(browser, fake):
     browser.says("form.login .trouble", "You are logged out.")
 
 
+STOPPED = {"state": "killed", "scope": "jail", "jail": "my-agent", "by": "alice", "via": "dashboard",
+           "reason": "<b>enough</b>", "since": "2026-11-24T08:00:00Z", "until": None}
+
+
 def test_kill_asks_first(browser, fake):
     fake = fake()
     show(browser, fake, question(1))
@@ -541,14 +545,46 @@ def test_kill_asks_first(browser, fake):
     browser.gone("dialog")
     assert not [path for _, path, _, _ in fake.calls if path == "/api/kill"]
     browser.click("[data-jail-name] .danger")
-    fake.jails = [{**fake.jails[0], "paused": True}]
+    fake.jails = [{**fake.jails[0], "paused": True, "stopped": STOPPED}]
     browser.click("dialog .danger")
-    browser.says(".jail", "paused")
+    browser.says(".jail", "killed")
+    browser.says(".jail", "by alice (dashboard): <b>enough</b>")
     assert [body for _, path, body, _ in fake.calls if path == "/api/kill"] == [{"jail": "my-agent"}]
     browser.click("[data-jail-name] button:not(.danger)")
     browser.click("dialog .primary")
     browser.gone("dialog")
     assert [body for _, path, body, _ in fake.calls if path == "/api/resume"] == [{"jail": "my-agent"}]
+
+
+def test_pause_says_why_and_for_how_long(browser, fake):
+    fake = fake()
+    show(browser, fake, question(1))
+    browser.click("[data-jail-name] button:not(.danger)")
+    browser.says("dialog", "Pause everything in my-agent?")
+    browser.click("dialog input[name=reason]")
+    for key in "a d k":  # what would decide elsewhere is only typed here
+        browser.key(key)
+    browser.click("dialog select[name=for]")
+    browser.key(Keys.ARROW_DOWN)
+    browser.key(Keys.ENTER)
+    browser.click("dialog .danger")
+    browser.gone("dialog")
+    assert [body for _, path, body, _ in fake.calls if path == "/api/pause"] == [
+        {"jail": "my-agent", "reason": "a d k", "for_ms": 600000}]
+    assert not [path for method, path, _, _ in fake.calls if method == "POST" and "/queue/" in path]
+
+
+def test_what_is_not_as_it_should_be_is_said(browser, fake):
+    fake = fake()
+    show(browser, fake, question(1))
+    fake.answers["POST", "/api/kill"] = (200, {
+        "state": "killed", "jails": ["my-agent"], "killed": 1, "cancelled": 0, "frozen": 0, "resumed": 0,
+        "until": None, "alive": 1, "saved": False, "problem": "No space left on device"})
+    browser.click("[data-jail-name] .danger")
+    browser.click("dialog .danger")
+    browser.gone("dialog")
+    browser.says("body", "1 are still there")
+    browser.says("body", "its next start will not know it")
 
 
 def test_status_warns(browser, fake):

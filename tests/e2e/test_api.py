@@ -82,6 +82,7 @@ CALLS = {  # a call of each route that changes nothing, whatever comes of it
     ("GET", "/api/grants"): ("/api/grants", None),
     ("DELETE", "/api/grants/{}"): ("/api/grants/G-NOSUCH", None),
     ("POST", "/api/kill"): ("/api/kill", {"jail": "nowhere"}),
+    ("POST", "/api/pause"): ("/api/pause", {"jail": "nowhere"}),
     ("POST", "/api/resume"): ("/api/resume", {"jail": "nowhere"}),
     ("GET", "/api/jails"): ("/api/jails", None),
     ("GET", "/api/jails/{}"): ("/api/jails/other", None),
@@ -233,8 +234,9 @@ def test_jails_and_their_switch(service):
     assert approver.get("/api/jails/nowhere").status == 404
     process = api.warden.spawn("sleep", "100", stdin=subprocess.DEVNULL)
     wait_for(lambda: approver.ok("GET", "/api/jails/default")["running"] == 1)
-    assert approver.ok("POST", "/api/kill", {"jail": "default"}) == {"jails": ["default"], "killed": 1,
-                                                                      "cancelled": 0}
+    assert approver.ok("POST", "/api/kill", {"jail": "default"}) == {
+        "state": "killed", "jails": ["default"], "killed": 1, "cancelled": 0, "frozen": 0, "resumed": 0,
+        "until": None, "alive": 0, "saved": True}
     assert finish(process).code != 0
     assert approver.ok("GET", "/api/jails/default")["paused"] is True
     assert approver.ok("POST", "/api/resume", {"jail": "default"})["jails"] == ["default"]
