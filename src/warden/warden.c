@@ -519,7 +519,6 @@ static void tear_down(Warden *warden)
     policy_unref(warden->policy);
     link_free(warden->api);
     link_free(warden->engine);
-    link_free(warden->engine);
     link_free(warden->executor);
     link_free(warden->control);
     free(warden->policy_path);
