@@ -51,6 +51,13 @@ static const char *drift(const Prepared *then, const Prepared *now)
     return NULL;
 }
 
+/* No order to run before the decision is on disk. */
+static void await_record(Request *request)
+{
+    request->looked = true;
+    request_clear_deadline(request);
+}
+
 static void on_prepared_again(Request *request, Facts *now)
 {
     if (request->ghost)
@@ -65,6 +72,10 @@ static void on_prepared_again(Request *request, Facts *now)
         request_cancel(request, "the caller went away");
     else if (changed)
         request_end_refused(request, JOURNAL_DRIFT, EXIT_DENIED, "denied", NULL, changed);
+    else if (request->record_error < 0)
+        request_refuse_unrecorded(request, request->record_error);
+    else if (request->recording)
+        await_record(request);
     else
         request_give_order(request);
 }

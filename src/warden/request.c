@@ -277,6 +277,7 @@ void request_reopen(Request *request)
 {
     if (request_held_by_switch(request))
         return;
+    request->looked = false;
     request_set_state(request, REQUEST_REOPENING);
     request_set_deadline(request, STEP_TIME_MAX_MS);
     to_door(request, DOOR_OPEN, NULL, 0, false);
@@ -306,7 +307,7 @@ void request_refuse_failure(Request *request)
     }
 }
 
-static void refuse_unrecorded(Request *request, int error)
+void request_refuse_unrecorded(Request *request, int error)
 {
     char reason[200];
 
@@ -317,7 +318,8 @@ static void refuse_unrecorded(Request *request, int error)
     request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL, reason);
 }
 
-/* The admission record is written (or cannot be). */
+/* The admission record is written (or cannot be). An asked one is looked at again meanwhile: what
+ * comes second goes on. */
 static void on_recorded(int result, void *userdata)
 {
     Request *request = userdata;
@@ -327,17 +329,19 @@ static void on_recorded(int result, void *userdata)
         request_free(request);
         return;
     }
+    if (request->state == REQUEST_REOPENING && !request->looked && !request->held) {
+        request->record_error = result;
+        return;
+    }
     if (result < 0) {
-        refuse_unrecorded(request, result);
+        request_refuse_unrecorded(request, result);
     } else if (request->killed) {
         request_refuse_killed(request);
     } else if (request->cancelled) {
         request_cancel(request, "the caller went away");
     } else if (request->failure != 0) { /* the child ended meanwhile */
         request_refuse_failure(request);
-    } else if (request->asked) {
-        request_reopen(request);
-    } else {
+    } else if (!request->held) {
         request_give_order(request);
     }
 }
@@ -364,6 +368,8 @@ void request_admit(Request *request)
         journal_append(request->warden->journal, &record, request->asked, on_recorded, request);
     if (result < 0)
         on_recorded(result, request);
+    else if (request->asked)
+        request_reopen(request); /* while the disk works */
 }
 
 /* Judgement. */
@@ -392,7 +398,7 @@ static void ask(Request *request)
     int health = journal_health(request->warden->journal);
 
     if (health < 0) { /* an approval could not be recorded: nobody is troubled with it */
-        refuse_unrecorded(request, health);
+        request_refuse_unrecorded(request, health);
         return;
     }
     request->asked = true;

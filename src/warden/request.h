@@ -51,6 +51,7 @@ void request_end_told(Request *request, JournalEvent event, uint8_t exit_code, c
 void request_end_refused(Request *request, JournalEvent event, uint8_t exit_code, const char *what,
                          const char *rule, const char *reason);
 void request_refuse_failure(Request *request); /* the executor could not */
+void request_refuse_unrecorded(Request *request, int error); /* the journal could not */
 void request_refuse_killed(Request *request);
 void request_cancel(Request *request, const char *reason); /* nobody wants it any more */
 void request_finish(Request *request, unsigned leftovers); /* it has run */

@@ -5,8 +5,8 @@
  *
  *     RECEIVED ─▶ judged ─▶ RECORDING ─▶ STARTING ─▶ RUNNING ─▶ ENDING ─▶ gone
  *                   │ ask                  ▲
- *                   ▼                      │ prepared again, compared
- *                HASHING ─▶ PENDING ─▶ RECORDING ─▶ REOPENING
+ *                   ▼                      │ prepared again, compared, and the record on disk
+ *                HASHING ─▶ PENDING ─▶ REOPENING
  *                   │                      ▲
  *                   └──────────────────────┘ a grant or a kept answer
  *
@@ -55,7 +55,7 @@ typedef enum RequestState {
     REQUEST_HASHING,   /* a human will be asked: what exactly would run? */
     REQUEST_PENDING,   /* a human is asked: it waits at its question */
     REQUEST_RECORDING, /* admitted; the record is on its way to the journal */
-    REQUEST_REOPENING, /* approved; the executor prepares it again */
+    REQUEST_REOPENING, /* approved; the executor prepares it again while the record is written */
     REQUEST_STARTING,  /* the order to run is given */
     REQUEST_RUNNING,
     REQUEST_ENDING, /* the command has ended, what it left behind is being ended */
@@ -143,6 +143,8 @@ struct Request {
     bool shim_gone;   /* nobody listens */
     bool door_done;   /* the door has been told the end */
     bool recording;   /* a journal ticket is out with this request as its userdata */
+    bool looked;      /* REOPENING: prepared again, and waits for its record to be on disk */
+    int record_error; /* REOPENING: its record could not be written; else 0 */
     bool child_waits; /* the executor holds a prepared child without orders */
     bool dead;        /* free it when the ticket comes back */
 };

@@ -134,8 +134,8 @@ static void test_two_must_approve(void **state)
     assert_non_null(strstr(second.json, "\"approved_by\":[\"alice\",\"bob\"],"
                                         "\"decision\":\"approved\",\"ran\":1"));
     (void)expect(world->door, DOOR_OPEN, key_of(1));
-    assert_true(journal_has(world, "\"verdict\":\"counted\""));
-    assert_true(journal_has(world, "\"approver\":\"alice, bob\""));
+    expect_journal(world, "\"verdict\":\"counted\"");
+    expect_journal(world, "\"approver\":\"alice, bob\"");
 }
 
 /* One denial denies; also of who has approved before. */

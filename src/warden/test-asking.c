@@ -320,12 +320,12 @@ static void test_a_late_approval_is_for_one(void **state)
 
     ask_as(world, key_of(2), &again);
     (void)expect(world->door, DOOR_OPEN, key_of(2));
+    say_prepared(world, key_of(2), &again.prepared);
+    (void)expect(world->executor, EXEC_RUN, key_of(2));
     assert_true(journal_has(world, "\"verdict\":\"approved\",\"rule\":\"rule 1\",\"reason\":"
                                    "\"because\""));
     assert_true(journal_has(world, "\"waiters\":1,\"approver\":\"tester (uid 0)\",\"via\":\"cli\","
                                    "\"executor\":\"local\""));
-    say_prepared(world, key_of(2), &again.prepared);
-    (void)expect(world->executor, EXEC_RUN, key_of(2));
 
     ask_and_wait(world, 3, &again, next);
     assert_string_not_equal(id, next);

@@ -119,10 +119,10 @@ static void test_approved_runs_bound(void **state)
     decide(world, id, true);
     assert_int_equal(answer_status(world), 200);
     (void)expect(world->door, DOOR_OPEN, key_of(1));
-    assert_true(journal_has(world, "\"event\":\"decided\""));
-    assert_true(journal_has(world, "\"approver\":\"tester (uid 0)\""));
     say_facts(world, key_of(1), "/usr/bin/asked");
     Frame run = expect(world->executor, EXEC_RUN, key_of(1));
+    assert_true(journal_has(world, "\"event\":\"decided\""));
+    assert_true(journal_has(world, "\"approver\":\"tester (uid 0)\""));
     assert_int_equal(run_order_decode(run.payload, run.size, &order), 0);
     assert_true(order.bound);
     assert_int_equal(order.hashed.exe.bytes[2], 3);
