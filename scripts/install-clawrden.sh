@@ -286,6 +286,7 @@ find_copies() {
         -o -path "$root/usr/lib/clawrden" \) -prune -o -type f \( "$@" \) -print >"$work/same-size"
     while read -r copy; do
         copy=${copy#"$root"}
+        ! is_many "$root$copy" || continue # a copy of busybox is no reason to lock the system
         while read -r how path; do
             if [ "$how" = file ] && [ "$copy" != "$path" ] && cmp -s "$root$copy" "$root$path"; then
                 lock "$copy" file

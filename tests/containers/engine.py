@@ -21,6 +21,7 @@ A session that was killed leaves a directory in /var/tmp; the next session ends 
 of it (by process id, after a look at the command line) and removes it.
 
     tests/containers/engine.py prepare [IMAGE...]     makes the images that the cache lacks
+    tests/containers/engine.py deploy                 builds deploy/docker's images, from source
 """
 
 import concurrent.futures
@@ -345,11 +346,31 @@ def prepare(names):
                 print(f"engine: {name} is there ({time.monotonic() - began:.0f} s)", flush=True)
 
 
+def deploy():
+    """The images of deploy/docker as an operator builds them: the warden's from source."""
+    engine = Engine()
+    try:
+        engine.start()
+        engine.image("debian:bookworm")
+        for name in ("warden", "prisoner", "engine-proxy"):
+            engine.docker("build", "-f", f"{harness.ROOT}/deploy/docker/{name}/Dockerfile", "-t",
+                          f"clawrden-{name}", harness.ROOT, timeout=2400)
+            print(f"engine: clawrden-{name} is built", flush=True)
+        print(engine.run("clawrden-warden", "--version",
+                         options=["--entrypoint", "/usr/local/sbin/clawrden-warden"], check=True).stdout)
+    finally:
+        engine.stop()
+
+
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # temporary directories go
-    if sys.argv[1:2] != ["prepare"] or any(name not in images.RECIPES for name in sys.argv[2:]):
-        sys.exit(f"usage: engine.py prepare [{'|'.join(images.RECIPES)}]...")
+    if sys.argv[1:] != ["deploy"] and (sys.argv[1:2] != ["prepare"] or any(
+            name not in images.RECIPES for name in sys.argv[2:])):
+        sys.exit(f"usage: engine.py deploy | prepare [{'|'.join(images.RECIPES)}]...")
     if missing():
         print(f"engine: no base images: {missing()}")
         sys.exit(0)  # the tests say so too, each by being skipped
-    prepare(sys.argv[2:])
+    if sys.argv[1] == "deploy":
+        deploy()
+    else:
+        prepare(sys.argv[2:])
