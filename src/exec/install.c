@@ -529,10 +529,10 @@ InstallResult install_into(const InstallOrder *order, int init_pidfd, int root_f
     }
     (void)umask(0022);
     int result = place_jail(install, tree_fd, &jail);
+    if (result == 0 && order->hardened) /* first: a name that is covered leads nowhere any more */
+        result = harden(install);
     if (result == 0)
         result = place_in_path(install);
-    if (result == 0 && order->hardened)
-        result = harden(install);
     fd_close(install->jail_fd);
     fd_close(install->shim_fd);
     if (result < 0)

@@ -58,11 +58,11 @@ def ungoverned(warden, container):
     return entry["why"]
 
 
-def is_intercepted(warden, container, command="id", options=("--user", "1000:1000"), shell=None):
+def is_intercepted(warden, container, command="id", options=("--user", "1000:1000"), shell=None, patience=20):
     """Whether running it makes a record that names it: the shim has asked, whatever came of it."""
     before = len(warden.journal())
     words = [shell, "-c", command] if shell else [command]
-    container.exec(*words, options=options)
+    result = container.exec(*words, options=options)
     name = os.path.basename(command)
 
     def is_recorded():
@@ -70,8 +70,9 @@ def is_intercepted(warden, container, command="id", options=("--user", "1000:100
                 if record.get("container") == container.id and record["event"] != "container"
                 and (os.path.basename(record.get("command", name)) == name)]
     try:
-        harness.wait_for(is_recorded, 5, "a record")
+        harness.wait_for(is_recorded, patience, "a record")
     except AssertionError:
+        print(f"no record of {command}: {result}\n{warden.journal()[before:]}")
         return False
     return True
 
@@ -103,7 +104,7 @@ def test_what_is_not_labelled_is_left_alone(engine, make):
     assert not set(known(warden)) & {container.id for container in others}
     for container in others:
         assert container.exec("test", "-e", PLACE).code == 1
-        assert not is_intercepted(warden, container)
+        assert not is_intercepted(warden, container, patience=2)
 
 
 def test_containers_that_already_ran_and_a_warden_that_is_restarted(engine, make):
