@@ -199,7 +199,8 @@ static void test_jails_and_policy(void **state)
     Answer jail = call_plain(world, API_JAILS, &tester, "default");
     assert_non_null(strstr(jail.json, "{\"name\":\"default\",\"serving\":true,\"paused\":false"));
     assert_non_null(strstr(jail.json, "\"limits\":{\"pending\":7,\"connections\":200"));
-    assert_non_null(strstr(jail.json, "\"commands\":[\"asked\",\"git\"],\"hardened\":false,\"wait_ms\":30000"));
+    assert_non_null(strstr(
+        jail.json, "\"commands\":[\"asked\",\"git\"],\"hardened\":false,\"wait_ms\":30000"));
     assert_int_equal(call_plain(world, API_JAILS, &tester, "nowhere").status, 404);
     Answer policy = call_plain(world, API_POLICY, &tester, NULL);
     assert_non_null(strstr(policy.json, "\"rules\":5"));
