@@ -466,3 +466,8 @@ static void on_readable(evutil_socket_t fd UNUSED, short what UNUSED, void *user
         (connection->state == CONNECTION_CLOSING && buffer_size(&connection->out) == 0))
         door_connection_gone(connection);
 }
+
+void connection_begin(Connection *connection)
+{
+    on_readable(connection->fd, EV_READ, connection);
+}

@@ -59,6 +59,9 @@ typedef struct Connection {
  */
 Connection *connection_new_take(Door *door, uint64_t key, int fd);
 Connection *connection_free(Connection *connection);
+/* Reads what is there already: a shim sends its request in the breath that connects it. The
+ * connection may be gone afterwards. */
+void connection_begin(Connection *connection);
 
 /* Frames to the shim; a shim that does not read them loses its connection. */
 void connection_send_ack(Connection *connection, uint8_t ack);

@@ -338,6 +338,7 @@ static void take_connection(Door *door, int fd)
     slot->connection = connection;
     door->n_connections++;
     update_timer(door);
+    connection_begin(connection);
 }
 
 static void on_acceptable(evutil_socket_t listener, short what UNUSED, void *userdata)

@@ -8,9 +8,10 @@
  *
  *   execve, arch_prctl, set_tid_address    (the C library's start)
  *   getcwd                                 the caller's directory as a name
- *   socket, connect                        the door
+ *   socket                                 for the door
  *   openat(AT_FDCWD, ".", O_PATH)                      the caller's directory as a descriptor
  *   rt_sigprocmask, signalfd4              signals are waited for, not handled (signals.c)
+ *   connect                                the door wakes up, and by then it is there:
  *   sendmsg                                the whole request and the descriptors
  *   ppoll, read, ppoll, read               the ack, the exit (one pair when they come together)
  *   exit_group
@@ -149,11 +150,12 @@ int main(int argc, char **argv, char **env)
         fail(NULL, EXIT_DENIED,
              "argument list too long: arguments and environment may take 6 MiB; nothing was run");
 
-    shim.socket_fd = door_connect(path && *path ? path : SHIM_DEFAULT_SOCKET);
+    shim.socket_fd = door_socket();
     size_t n_fds = collect_descriptors(&shim, &command, fds);
     signals_open(&shim);
     if (!wait_is_good)
         say("CLAWRDEN_WAIT=", wait, " is not a number of seconds; waiting as long as it takes");
+    door_connect(&shim, path && *path ? path : SHIM_DEFAULT_SOCKET);
     request_send(&shim, &command, fds, n_fds);
     reply_follow(&shim);
 }

@@ -34,14 +34,14 @@ int fd_above_stdio(int fd)
     return moved;
 }
 
-static _Noreturn void cannot_reach(const char *path, int error)
+static _Noreturn void cannot_reach(const Shim *shim, const char *path, int error)
 {
-    fail(NULL, EXIT_WARDEN_FAILED, "cannot reach the warden at ", path, ": ", strerror(error),
+    fail(shim, EXIT_WARDEN_FAILED, "cannot reach the warden at ", path, ": ", strerror(error),
          "; nothing was run");
 }
 
 /* connect(2) on a socket whose door has a full backlog: waits in the kernel, which wakes waiters in
- * their order, where sleeping and retrying would be a lottery. No signal is blocked yet. */
+ * their order, where sleeping and retrying would be a lottery. The caller lets signals through. */
 static int connect_patiently(int fd, const struct sockaddr_un *address)
 {
     struct timespec now, end;
@@ -65,23 +65,32 @@ static int connect_patiently(int fd, const struct sockaddr_un *address)
     }
 }
 
-int door_connect(const char *path)
+int door_socket(void)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        fail(NULL, EXIT_WARDEN_FAILED, "cannot make a socket: ", strerror(errno),
+             "; nothing was run");
+    return fd;
+}
+
+void door_connect(Shim *shim, const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t size = strlen(path) + 1;
 
     if (size > sizeof address.sun_path)
-        cannot_reach(path, ENAMETOOLONG);
+        cannot_reach(shim, path, ENAMETOOLONG);
     memcpy(address.sun_path, path, size);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        cannot_reach(path, errno);
-    if (connect(fd, (const struct sockaddr *)&address, sizeof address) < 0) {
-        int result = errno == EAGAIN ? connect_patiently(fd, &address) : -errno;
-        if (result < 0)
-            cannot_reach(path, -result);
-    }
-    return fd;
+    if (connect(shim->socket_fd, (const struct sockaddr *)&address, sizeof address) == 0)
+        return;
+    if (errno != EAGAIN)
+        cannot_reach(shim, path, errno);
+    signals_restore(shim); /* nothing is sent yet: they may do what they do to any process */
+    int result = connect_patiently(shim->socket_fd, &address);
+    if (result < 0)
+        cannot_reach(shim, path, -result);
+    signals_block(shim);
 }
 
 typedef struct Measure {

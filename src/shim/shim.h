@@ -67,8 +67,11 @@ typedef struct Command {
 
 /* main.c has filled path, argv, env, cwd, flags and wait: counts and sizes. False: too long. */
 bool command_measure(Command *command);
-/* Connects, or ends the process with 125. */
-int door_connect(const char *path);
+/* A socket for the door that is not connected yet; or ends the process with 125. */
+int door_socket(void);
+/* Connects it, or ends the process with 125. Whatever can be done before is done before: the door
+ * wakes up when we connect, and then finds the whole request. */
+void door_connect(Shim *shim, const char *path);
 /* Moves a descriptor off 0, 1 and 2, where it would pass for the caller's stdio. */
 int fd_above_stdio(int fd);
 /* Sends the request and its descriptors. Leaves the phase at PHASE_SENDING when the door answered
@@ -79,6 +82,8 @@ _Noreturn void reply_follow(Shim *shim);
 
 /* From here on signals are read in shim_wait(). */
 void signals_open(Shim *shim);
+/* Blocks them again after signals_restore(). */
+void signals_block(Shim *shim);
 /* Waits for `events` on `fd` and deals with signals meanwhile. The poll(2) events that came, or 0
  * when `left` ran out (NULL: no limit; else it is counted down, across signals). */
 int shim_wait(Shim *shim, int fd, short events, struct timespec *left);

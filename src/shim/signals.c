@@ -48,20 +48,26 @@ static const int stopping[] = {SIGTSTP, SIGTTIN, SIGTTOU};
 #define CANCELS (BIT(SIGINT) | BIT(SIGQUIT))
 #define JOB_CONTROL (BIT(SIGTSTP) | BIT(SIGCONT))
 
+void signals_block(Shim *shim)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof watched / sizeof *watched; i++)
+        sigaddset(&set, watched[i]);
+    sigaddset(&set, SIGPIPE); /* from a message to a stderr that nobody reads */
+    sigprocmask(SIG_BLOCK, &set, &shim->mask);
+}
+
 void signals_open(Shim *shim)
 {
     sigset_t *set = &shim->awaited;
 
+    signals_block(shim);
     sigemptyset(set);
-    for (size_t i = 0; i < sizeof watched / sizeof *watched; i++)
-        sigaddset(set, watched[i]);
-    sigaddset(set, SIGPIPE); /* from a message to a stderr that nobody reads */
-    sigprocmask(SIG_BLOCK, set, &shim->mask);
-
-    sigdelset(set, SIGPIPE);
     for (size_t i = 0; i < sizeof watched / sizeof *watched; i++) {
-        if (sigismember(&shim->mask, watched[i]))
-            sigdelset(set, watched[i]);
+        if (!sigismember(&shim->mask, watched[i]))
+            sigaddset(set, watched[i]);
     }
     shim->signal_fd = fd_above_stdio(signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK));
     if (shim->signal_fd < 0)

@@ -1,6 +1,7 @@
 """No warden, a bad one, a busy one: 125, a line that says so, never a hang."""
 
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -8,7 +9,7 @@ import time
 import pytest
 
 from fakedoor import (ALLOWED, DENIED, IN_JOURNAL, JOURNAL_KNOWS, NOTHING_RUN, SANITIZED, Door, clean_env, finish,
-                      finish_in_flight)
+                      finish_in_flight, state_of, wait_until)
 
 REACH = "clawrden: cannot reach the warden at {}: {}; nothing was run\n"
 
@@ -98,8 +99,25 @@ def test_a_full_backlog_that_empties(door, shims, tmp_path):
     assert shim.poll() is None
     for _ in held[:-1]:
         busy.accept()
-    busy.request().ack(ALLOWED).exit(3)
+    visit = busy.request().ack(ALLOWED).message(b"runs")
+    assert shim.stderr.readline() == b"clawrden: runs\n"
+    shim.send_signal(signal.SIGTERM)  # watched again, though it was let through meanwhile
+    assert visit.read_signal() == (signal.SIGTERM, 0)
+    visit.exit(3)
     assert finish(shim) == (3, b"", b"")
+    busy.close()
+    for client in held:
+        client.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_at_a_full_backlog(door, shims, tmp_path, number):
+    busy = Door(tmp_path / "busy.sock", backlog=1)
+    held = fill_backlog(busy.path)
+    shim = shims.start("git", env=clean_env(CLAWRDEN_SOCKET=busy.path))
+    wait_until(lambda: state_of(shim.pid) == "S")
+    shim.send_signal(number)
+    assert finish(shim) == (-number, b"", b"")
     busy.close()
     for client in held:
         client.close()
