@@ -145,13 +145,21 @@ int fd_read_all(int fd, size_t limit, char **ret_text, size_t *ret_size)
 ssize_t fd_send(int socket_fd, const void *bytes, size_t size, const int *fds, size_t n_fds,
                 int flags)
 {
+    struct iovec vector = {.iov_base = (void *)bytes, .iov_len = size};
+    return fd_send_vectors(socket_fd, &vector, 1, fds, n_fds, flags);
+}
+
+ssize_t fd_send_vectors(int socket_fd, struct iovec *vectors, size_t n_vectors, const int *fds,
+                        size_t n_fds, int flags)
+{
     union {
         struct cmsghdr header;
         char space[CMSG_SPACE(sizeof(int) * FD_MESSAGE_MAX)];
     } control;
-    struct iovec vector = {.iov_base = (void *)bytes, .iov_len = size};
-    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+    struct msghdr message = {.msg_iov = vectors};
 
+    /* size_t in glibc, int in POSIX and musl */
+    message.msg_iovlen = (__typeof__(message.msg_iovlen))n_vectors;
     if (n_fds > FD_MESSAGE_MAX)
         return -EINVAL;
     if (n_fds > 0) {

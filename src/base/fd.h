@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "base/cleanup.h"
 
@@ -45,6 +46,9 @@ int fd_read_all(int fd, size_t limit, char **ret_text, size_t *ret_size);
 /* One sendmsg(2) with descriptors; returns bytes sent or -errno. `flags` gains MSG_NOSIGNAL. */
 ssize_t fd_send(int socket_fd, const void *bytes, size_t size, const int *fds, size_t n_fds,
                 int flags);
+/* The same of several pieces. */
+ssize_t fd_send_vectors(int socket_fd, struct iovec *vectors, size_t n_vectors, const int *fds,
+                        size_t n_fds, int flags);
 
 /* What one recvmsg(2) brought beside its bytes. */
 typedef struct FdReceived {

@@ -299,20 +299,15 @@ static int queue_fds(Link *link, const int *fds, size_t n_fds)
     return 0;
 }
 
-/* Nothing is queued and no descriptors: header and payload leave by one writev(2), uncopied.
- * Returns bytes sent (0 when the socket is full) or -errno. */
-static ssize_t send_now(Link *link, const void *header, const void *payload, size_t size)
+/* Nothing is queued: header and payload leave by one sendmsg(2), uncopied, and with them the
+ * descriptors. Returns bytes sent (0 when the socket is full) or -errno. */
+static ssize_t send_now(Link *link, const void *header, const void *payload, size_t size,
+                        const int *fds, size_t n_fds)
 {
     struct iovec vectors[2] = {{.iov_base = (void *)header, .iov_len = HEADER_SIZE},
                                {.iov_base = (void *)payload, .iov_len = size}};
-    struct msghdr message = {.msg_iov = vectors, .msg_iovlen = size > 0 ? 2 : 1};
-    ssize_t sent;
-    do
-        sent = sendmsg(link->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
-    if (sent < 0)
-        return errno == EAGAIN ? 0 : -errno;
-    return sent;
+    ssize_t sent = fd_send_vectors(link->fd, vectors, size > 0 ? 2 : 1, fds, n_fds, MSG_DONTWAIT);
+    return sent == -EAGAIN ? 0 : sent;
 }
 
 /* `soon`: leave the sending to the end of the loop's round. */
@@ -335,15 +330,16 @@ static int send_frame(Link *link, uint16_t type, uint64_t key, const void *paylo
     _Static_assert(sizeof header == HEADER_SIZE, "the frame header has no padding");
 
     size_t already = 0;
-    if (n_fds == 0 && buffer_size(&link->out) == 0 && !soon) {
-        ssize_t sent = send_now(link, &header, payload, size);
+    if (buffer_size(&link->out) == 0 && !soon) {
+        ssize_t sent = send_now(link, &header, payload, size, fds, n_fds);
         if (sent < 0)
             return (int)sent; /* the loop will report the link's end */
         link->sent += (uint64_t)sent;
         already = (size_t)sent;
         if (already == HEADER_SIZE + size)
             return 0;
-    } else if (n_fds > 0) {
+    }
+    if (n_fds > 0 && already == 0) { /* else they have gone with the first byte */
         int result = queue_fds(link, fds, n_fds);
         if (result < 0)
             return result;
