@@ -368,6 +368,7 @@ is_staged() { # PATH
 stage() { # PATH [TARGET]: a shim, or a link to TARGET, beside it, to be renamed over it
     [ ! -d "$root$1" ] || die "$1 is a directory"
     new=$root${1%/*}/.clawrden-$n
+    rm -f "$new" # a link of a hostile image, to be written through
     if [ -n "${2-}" ]; then
         ln -s "$2" "$new"
     else
@@ -410,7 +411,7 @@ keep() { # PATH HOW
     done <"$work/manifest"
     if [ -z "$kept" ] || [ "$2" = part ]; then
         kept=$base.original i=2
-        while [ -e "$originals/$kept" ]; do
+        while [ -e "$originals/$kept" ] || [ -L "$originals/$kept" ]; do
             kept=$base.original.$i i=$((i + 1))
         done
         # A link keeps everything of it: owner, set-id bits, capabilities.
@@ -437,6 +438,7 @@ PROFILE
     chmod 0644 "$root$profile"
     changed "$profile"
     resolve /etc/profile || die "/etc/profile is a loop of links"
+    [ ! -e "$root$resolved" ] || [ -f "$root$resolved" ] || die "/etc/profile is not a file"
     if [ ! -e "$root$resolved" ] || ! grep -q 'profile\.d' "$root$resolved"; then
         printf '. /etc/profile.d/zz-clawrden.sh\n' >>"$root$resolved"
         chmod 0644 "$root$resolved"
@@ -515,6 +517,15 @@ if [ -e "$root$resolved" ]; then
         die "/usr/lib/clawrden/manifest is not a file of ours"
     fi
     cp "$root$resolved" "$work/manifest"
+    # An image of somebody else's may have one too: nothing in it may lead elsewhere.
+    while IFS='	' read -r original path; do
+        case $original in '' | */*) die "the image's manifest is not ours: \"$original\"" ;; esac
+        if ! resolve "$path" || [ "$resolved" != "$path" ] || [ ! -f "$root$path" ] ||
+            ! resolve "/usr/lib/clawrden/originals/$original" ||
+            [ "$resolved" != "/usr/lib/clawrden/originals/$original" ] || [ ! -f "$root$resolved" ]; then
+            die "the image's manifest is not ours: $original of $path is not as it should be"
+        fi
+    done <"$work/manifest"
 fi
 
 : >"$work/new"
@@ -571,6 +582,7 @@ resolve /bin/sh
 [ ! -e "$root$resolved" ] || write_profile
 write_account
 
+rm -f "$root/usr/lib/clawrden/.manifest-new"
 cp "$work/manifest" "$root/usr/lib/clawrden/.manifest-new"
 chmod 0600 "$root/usr/lib/clawrden/.manifest-new"
 mv -f "$root/usr/lib/clawrden/.manifest-new" "$root/usr/lib/clawrden/manifest"

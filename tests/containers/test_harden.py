@@ -371,7 +371,7 @@ def test_the_original_is_as_it_was_but_nobody_elses(engine, tools):
 
 
 def test_who_the_prisoner_is(engine, tools):
-    for user in ("root", "0", "0:0", "00", "toor", "toor:nobody"):
+    for user in ("root", "00:1000", "toor:nobody"):
         result = harden(engine, tools, "test:never", "git", "--user", user)
         assert result.code == 1 and "--allow-root" in result.stderr, (user, result)
     result = harden(engine, tools, "test:never", "git", "--user", "stranger")
@@ -399,7 +399,18 @@ def test_links_of_a_hostile_image_lead_nowhere(engine, tmp_path):
                   f"ln -s {there}/profile /etc/profile && rm -r /etc/profile.d && ln -s {there} /etc/profile.d",
                   f"RUN rm -r /usr/local/bin && ln -s ../../../../../../..{there} /usr/local/bin",
                   f"RUN mkdir -p {there} /opt && ln -s {there}/git /usr/bin/git && ln -s / /opt/bin",
-                  "RUN ln -s loop /usr/bin/git && ln -s git /usr/bin/loop"):
+                  "RUN ln -s loop /usr/bin/git && ln -s git /usr/bin/loop",
+                  # Names that the script itself is going to use.
+                  "RUN mkdir -p /usr/lib/clawrden/originals /usr/lib/clawrden-shim && "
+                  "for n in 1 2 3 4 5 6 7 8; do for d in /usr/lib/clawrden-shim /usr/bin /usr/local/bin "
+                  f"/usr/local/sbin; do ln -s {there}/$n $d/.clawrden-$n; done; done; "
+                  f"ln -s {there}/m /usr/lib/clawrden/.manifest-new; "
+                  f"ln -s {there}/o /usr/lib/clawrden/originals/wget.original",
+                  f"RUN mkdir -p /usr/lib/clawrden/originals && ln -s {there} /opt && cd /usr/lib/clawrden && "
+                  "cp /bin/busybox originals/a && printf 'a\\t/opt/profile\\n' >manifest",
+                  "RUN mkdir -p /usr/lib/clawrden/originals && cd /usr/lib/clawrden && cp /bin/busybox originals/a "
+                  f"&& printf 'a\\t/../../../../../../../..{there}/profile\\n' >manifest",
+                  "RUN rm /etc/profile && mkfifo /etc/profile"):
         engine.build("test:hostile", f"FROM alpine:shaped\n{lines}\n")
         result = harden(engine, "test:hostile", "test:hostile-hard", "git,wget")
         assert result.code in (0, 1), result
