@@ -10,6 +10,7 @@ import select
 import socket
 import statistics
 import subprocess
+import sys
 import threading
 import time
 import urllib.parse
@@ -79,8 +80,83 @@ class Events:
         self.seen = self.seen.partition(mark)[2]
         return arrived
 
+    def arrived(self, kind):
+        """After a select(2) that called the socket readable: has an event of this kind come?"""
+        self._read(0)
+        before, mark, after = self.seen.partition(b"event: " + kind.encode())
+        self.seen = after if mark else before[-64:]
+        return bool(mark)
+
     def close(self):
         self.socket.close()
+
+
+class Approval:
+    """One POST …/approve and what it sets going, each with its time since the POST's first byte."""
+
+    def __init__(self, instance, events, raw, output):
+        self.instance, self.events, self.raw, self.output = instance, events, raw, output
+        self.acked = self.started = self.status = None
+
+    def _look(self, readable, begun):
+        now = time.monotonic_ns() - begun
+        if self.raw.socket in readable and self.acked is None:
+            kind = self.raw.read(1)[0]
+            if kind == harness.ACK_DENIED:
+                raise Unmeasured("an approved command was refused")
+            if kind == harness.ACK_ALLOWED:
+                self.acked = now
+            else:  # the line that says that it waits
+                self.raw.frame(kind)
+        if self.started is None and self.events.socket in readable:
+            self.started = now if self.events.arrived("started") else None
+
+    def run(self, identity):
+        """(to its first instructions, to the shim's ack, to the event `started`) in ns"""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.connect(self.instance.api_socket)
+            request = (f"POST /api/queue/{identity}/approve HTTP/1.1\r\nHost: localhost\r\n"
+                       "Content-Length: 0\r\nConnection: close\r\n\r\n").encode()
+            begun = time.monotonic_ns()
+            connection.sendall(request)
+            while None in (self.acked, self.started, self.status):
+                waits = [(self.raw.socket, self.acked), (self.events.socket, self.started),
+                         (connection, self.status)]
+                readable = select.select([end for end, seen in waits if seen is None], [], [], 20)[0]
+                if not readable:
+                    raise Unmeasured("an approved command did not start")
+                self._look(readable, begun)
+                if connection in readable:
+                    self.status = connection.recv(4096).split(b"\r\n")[0]
+        if b" 200 " not in self.status:
+            raise Unmeasured(f"approve: {self.status!r}")
+        first = int.from_bytes(os.read(self.output, 8), sys.byteorder)
+        return first - begun, self.acked, self.started
+
+
+def measure_approval(instance, rounds):
+    """[(first instructions, ack, event)] in ns since the first byte of POST …/approve"""
+    events, operator, found = Events(instance.api_socket), UnixConnection(instance.api_socket), []
+    for number in range(rounds):
+        raw, (output, theirs) = harness.Raw(instance.socket_path()), os.pipe()
+        fds = [os.open("/dev/null", os.O_RDONLY), theirs, os.dup(theirs),
+               os.open("/tmp", os.O_PATH | os.O_DIRECTORY)]
+        raw.ask(["bench-now", str(number)], fds=fds, path=tool(instance),
+                flags=harness.FLAG_DIRECT | harness.FLAG_STDIN | harness.FLAG_STDOUT
+                | harness.FLAG_STDERR)
+        for fd in fds:
+            os.close(fd)
+        if raw.read(1)[0] != harness.ACK_PENDING:
+            raise Unmeasured("it was not asked about")
+        events.wait("asked")
+        identity = call(operator, "GET", "/api/queue")[2]["pending"][0]["id"]
+        time.sleep(0.015)
+        found.append(Approval(instance, events, raw, output).run(identity))
+        raw.close()
+        os.close(output)
+        events.wait("ended")
+    events.close()
+    return found
 
 
 def measure_hearing(instance, rounds):
