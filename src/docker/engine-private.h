@@ -34,7 +34,7 @@ struct EngineCall {
     bool negotiates;
     bool opened, has_input; /* of a stream: begun; something to deliver */
     struct event deadline;
-    bool *gone; /* set when the call is freed while it is being delivered */
+    bool delivering, cancelled; /* in one of its callbacks; which has cancelled it */
     void *userdata;
     EngineDone *done;
     EngineStream stream;

@@ -20,8 +20,6 @@
 
 static void free_call(EngineCall *call)
 {
-    if (call->gone)
-        *call->gone = true;
     (void)event_del(&call->deadline);
     transport_end(call);
     fd_close(call->fd);
@@ -47,7 +45,13 @@ EngineCall *engine_cancel(EngineCall *call)
     if (!call)
         return NULL;
     unlink_call(call);
-    free_call(call);
+    if (call->delivering) { /* from its own callback, which comes back to it */
+        call->cancelled = true;
+        (void)event_del(&call->deadline);
+        transport_end(call);
+    } else {
+        free_call(call);
+    }
     return NULL;
 }
 
@@ -154,12 +158,22 @@ static void conclude(EngineCall *call)
     json_decref(json);
 }
 
+/* After one of its callbacks. False: it has cancelled the call, which is gone. */
+static bool survives(EngineCall *call)
+{
+    call->delivering = false;
+    if (!call->cancelled)
+        return true;
+    free_call(call);
+    return false;
+}
+
 /* One document of a stream. False when the call is over or gone. */
 static bool deliver_item(EngineCall *call)
 {
     const char *head = buffer_head(&call->input);
     const char *end = memchr(head, '\n', buffer_size(&call->input));
-    bool gone = false;
+    bool there = true;
 
     if (!end) {
         call->has_input = false;
@@ -181,29 +195,24 @@ static bool deliver_item(EngineCall *call)
         return false;
     }
     if (item) {
-        call->gone = &gone;
+        call->delivering = true;
         call->stream.item(item, call->userdata);
-        if (!gone)
-            call->gone = NULL;
+        there = survives(call);
     }
     json_decref(item);
-    return !gone;
+    return there;
 }
 
 static void deliver_stream(EngineCall *call)
 {
-    bool gone = false;
-
     if (!call->opened && call->status >= 200 && call->status <= 299) {
         call->opened = true;
         set_deadline(call, call->silence_ms);
-        if (call->stream.opened) {
-            call->gone = &gone;
+        call->delivering = true;
+        if (call->stream.opened)
             call->stream.opened(call->userdata);
-            if (gone)
-                return;
-            call->gone = NULL;
-        }
+        if (!survives(call))
+            return;
     }
     if (!call->opened) { /* a refusal: its body is read to the end */
         call->has_input = false;

@@ -181,9 +181,8 @@ static void tell(Entry *entry, const EngineContainer *container, const Labels *l
 static int take_inspected(Entry *entry, const json_t *json)
 {
     EngineContainer container;
-    Labels *labels = malloc(sizeof *labels);
+    _cleanup_free_ Labels *labels = malloc(sizeof *labels);
 
-    _cleanup_free_ void *owned = labels;
     if (!labels)
         return -ENOMEM;
     if (engine_decode_container(json, &container) < 0 || strcmp(container.id, entry->id) != 0)
