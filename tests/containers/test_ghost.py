@@ -1,0 +1,317 @@
+"""Commands in ghost: each in an ephemeral container of an image that the policy names."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+import harness
+
+IMAGE = "debian:bookworm"
+GHOST = "clawrden.ghost"
+
+
+@pytest.fixture
+def make(engine, make_warden):
+    """make(rule…, **top) → a warden with the test's engine; callers on the host have its work directory."""
+
+    def start(*rules, options=(), **top):
+        engine.image(IMAGE)
+        warden = make_warden(*rules, ghost_images={"sh": IMAGE, "tool": IMAGE},
+                             warden_options={"options": ["--engine", engine.url, *options], "start": False}, **top)
+        text = warden_policy(warden)
+        text["allowed_paths"] = [warden.work + "/*"]
+        warden.write_policy(json.dumps(text))
+        warden.start()
+        return warden
+    return start
+
+
+def warden_policy(warden):
+    with open(warden.policy_path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def ghost(*names, action="allow", **more):
+    return [{"command": name, "action": action, "executor": "ghost", **more} for name in names]
+
+
+def sh(warden, script, **more):
+    return warden.shim("sh", "-c", script, cwd=warden.work, **more)
+
+
+def containers(engine):
+    return engine.docker("ps", "-aq", "--no-trunc", "--filter", f"label={GHOST}").stdout.split()
+
+
+def none_left(engine):
+    harness.wait_for(lambda: not containers(engine), what="the removal of every container")
+
+
+def running(engine):
+    """The one container, once it runs."""
+    def look():
+        found = engine.docker("ps", "-q", "--no-trunc", "--filter", f"label={GHOST}").stdout.split()
+        return found[0] if len(found) == 1 else None
+    return harness.wait_for(look, what="a running container")
+
+
+# What a command sees and leaves.
+
+def test_it_runs_in_the_image_with_its_directory(make, engine):
+    warden = make(ghost("sh"))
+    result = sh(warden, "pwd; id -u; id -g; cat /etc/os-release | head -1; echo oops >&2; echo x > made; exit 7",
+                env={"LANG": "C.UTF-8"})
+    assert result.code == 7, result
+    lines = result.stdout.splitlines()
+    assert lines[:3] == [warden.work, str(harness.PRISONER), str(harness.PRISONER)]
+    assert "bookworm" in lines[3]
+    assert "oops" in result.stderr
+    made = os.stat(os.path.join(warden.work, "made"))
+    assert (made.st_uid, made.st_gid) == (harness.PRISONER, harness.PRISONER)
+    none_left(engine)
+    started = warden.journal(event="started")[-1]
+    assert started["executor"] == "ghost" and "sha256:" in started["message"]
+    ended = warden.journal(event="ended")[-1]
+    assert ended["executor"] == "ghost" and ended["exit_code"] == 7
+    warden.verify()
+
+
+def test_a_command_that_the_caller_lacks(make, engine):
+    """`tool` is nowhere on the host; the image has it."""
+    engine.build("ghost-tool", f"FROM {engine.image(IMAGE)}\nCOPY tool /usr/local/bin/tool\n",
+                 {"tool": b"#!/bin/sh\necho tool of the image: \"$@\"\n"})
+    warden = make(ghost("tool", ghost={"image": "ghost-tool"}))
+    result = warden.shim("tool", "a b", "", "c", cwd=warden.work)
+    assert result.code == 0 and result.stdout == "tool of the image: a b  c\n", result
+
+
+def test_a_command_that_nobody_has(make):
+    warden = make(ghost("tool"))
+    result = warden.shim("tool", cwd=warden.work)
+    assert result.code == 127, result
+    assert "tool" in result.stderr
+
+
+def test_a_command_that_no_rule_sends_to_ghost_is_not_found(make):
+    warden = make(ghost("sh"), harness.allow("missing"))
+    result = warden.shim("missing", cwd=warden.work)
+    assert result.code == 127 and "command not found" in result.stderr, result
+
+
+def test_stdin_is_binary_and_ends(make):
+    data = bytes(range(256)) * 4096
+    warden = make(ghost("sh"))
+    result = sh(warden, "md5sum; echo done", data=data)
+    assert result.stdout.split()[0] == hashlib.md5(data).hexdigest() and "done" in result.stdout, result
+
+
+def test_a_hundred_megabytes_of_output(make):
+    warden = make(ghost("sh"))
+    process = warden.spawn("sh", "-c", "head -c 104857600 /dev/zero | tr '\\0' x", cwd=warden.work)
+    digest = hashlib.sha256()
+    while piece := process.stdout.read(1 << 16):
+        digest.update(piece)
+    assert process.wait(harness.PATIENCE) == 0
+    assert digest.hexdigest() == hashlib.sha256(b"x" * 104857600).hexdigest()
+
+
+def test_it_has_no_network_no_rights_and_limits(make):
+    warden = make(ghost("sh", ghost={"memory": "64m", "pids": 9}))
+    result = sh(warden, "ls /sys/class/net; grep -E 'CapEff|CapBnd|NoNewPrivs' /proc/self/status;"
+                "cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null;"
+                "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null")
+    words = result.stdout.split()
+    assert words[0] == "lo" and "eth0" not in words, result
+    assert words[words.index("CapEff:") + 1] == words[words.index("CapBnd:") + 1] == "0" * 16
+    assert words[words.index("NoNewPrivs:") + 1] == "1"
+    assert words[-2:] == ["9", str(64 << 20)]
+
+
+def test_the_environment_is_the_images_where_it_must_be(make):
+    warden = make(ghost("sh"))
+    result = sh(warden, "echo PATH=$PATH; echo HOME=$HOME; echo LANG=$LANG; echo PAGER=$PAGER",
+                env={"PATH": warden.work + ":" + os.environ["PATH"], "LANG": "C.UTF-8", "LD_PRELOAD": "/x.so"})
+    found = dict(line.split("=", 1) for line in result.stdout.splitlines())
+    assert warden.work not in found["PATH"]
+    assert found["HOME"] == "/tmp" and found["LANG"] == "C.UTF-8", result
+
+
+# How it ends.
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_command_that_does_not_handle_it(make, engine, number):
+    warden = make(ghost("sh"))
+    process = warden.spawn("sh", "-c", "echo up; exec sleep 600", cwd=warden.work)
+    assert process.stdout.readline() == b"up\n"
+    running(engine)
+    began = time.monotonic()
+    process.send_signal(number)
+    assert process.wait(harness.PATIENCE) == -number
+    assert time.monotonic() - began < 30
+    none_left(engine)
+    ended = warden.recorded(event="ended")
+    assert ended["signal"] == number
+
+
+def test_a_command_may_handle_a_signal(make, engine):
+    warden = make(ghost("sh"))
+    process = warden.spawn("sh", "-c", "trap 'echo caught; exit 3' INT; echo up; while :; do sleep 0.1; done",
+                           cwd=warden.work)
+    assert process.stdout.readline() == b"up\n"
+    running(engine)
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == b"caught\n"
+    assert process.wait(harness.PATIENCE) == 3
+    none_left(engine)
+
+
+def test_death_by_signal_and_a_code_like_it(make):
+    warden = make(ghost("sh"))
+    assert sh(warden, "exit 137").code == 137
+    result = sh(warden, "sleep 1; ulimit -c 0; exec sh -c 'sleep 1; kill -SEGV $$; sleep 1; exit 9'")
+    assert result.code == 9, result  # 1 of a pid namespace survives its own signals
+
+
+def test_a_timeout_removes_it(make, engine):
+    warden = make(ghost("sh", timeout="2s"))
+    result = sh(warden, "echo up; sleep 600")
+    assert result.code == 124 and result.stdout == "up\n", result
+    none_left(engine)
+    assert warden.recorded(event="ended")["timeout_violation"] is True
+
+
+def test_a_caller_that_goes_away_takes_it_along(make, engine):
+    warden = make(ghost("sh"))
+    process = warden.spawn("sh", "-c", "sleep 600", cwd=warden.work)
+    running(engine)
+    process.kill()
+    none_left(engine)
+
+
+def test_the_kill_switch_removes_it(make, engine):
+    warden = make(ghost("sh"))
+    process = warden.spawn("sh", "-c", "trap '' TERM INT; sleep 600", cwd=warden.work)
+    running(engine)
+    assert warden.cli("kill", "default").code == 0
+    assert process.wait(harness.PATIENCE) != 0
+    none_left(engine)
+
+
+def test_nobody_reads_its_output(make, engine):
+    warden = make(ghost("sh"))
+    process = warden.spawn("sh", "-c", "while :; do echo y; done", cwd=warden.work)
+    assert process.stdout.readline() == b"y\n"
+    process.stdout.close()
+    assert process.wait(harness.PATIENCE) == -signal.SIGPIPE
+    none_left(engine)
+
+
+def test_what_a_killed_warden_leaves_is_swept(make, engine):
+    warden = make(ghost("sh"))
+    warden.spawn("sh", "-c", "trap '' HUP; while :; do sleep 1; done", cwd=warden.work)
+    left = running(engine)
+    warden.kill_all()
+    assert engine.docker("inspect", "-f", "{{.State.Running}}", left, check=False).stdout.strip() in ("true", "")
+    warden.start()
+    none_left(engine)
+
+
+def test_an_orderly_stop_leaves_nothing(make, engine):
+    warden = make(ghost("sh"))
+    warden.spawn("sh", "-c", "trap '' TERM; while :; do sleep 1; done", cwd=warden.work)
+    running(engine)
+    assert warden.terminate() == 0
+    none_left(engine)
+
+
+def test_another_wardens_containers_are_not_swept(make, engine):
+    first, second = make(ghost("sh")), make(ghost("sh"))
+    process = first.spawn("sh", "-c", "echo up; read x; echo $x", cwd=first.work, stdin=subprocess.PIPE)
+    assert process.stdout.readline() == b"up\n"
+    second.restart()
+    out, _ = process.communicate(b"alive\n", timeout=harness.PATIENCE)
+    assert out == b"alive\n" and process.returncode == 0
+
+
+# What is refused.
+
+def test_a_missing_image(make, engine):
+    warden = make(ghost("sh", ghost={"image": "nowhere/there:is-none"}))
+    result = sh(warden, "true")
+    assert result.code == 126 and "nowhere/there:is-none is not there" in result.stderr, result
+    assert not containers(engine)
+
+
+def test_a_directory_that_allowed_paths_does_not_name(make_warden, engine):
+    engine.image(IMAGE)
+    warden = make_warden(ghost("sh"), ghost_images={"sh": IMAGE},
+                         warden_options={"options": ["--engine", engine.url]})
+    result = sh(warden, "true")
+    assert result.code == 126 and "allowed_paths" in result.stderr, result
+
+
+def test_without_an_engine(make_warden):
+    warden = make_warden(ghost("sh"), ghost_images={"sh": IMAGE})
+    result = sh(warden, "true")
+    assert result.code == 125 and "--engine" in result.stderr, result
+
+
+# Asking.
+
+def tag(engine, image, line):
+    engine.build(image, f"FROM {engine.image(IMAGE)}\nRUN echo {line} > /line\n")
+
+
+def test_an_approval_is_for_the_image(make, engine):
+    tag(engine, "ghost-asked", "one")
+    warden = make(ghost("sh", action="ask", ghost={"image": "ghost-asked"}))
+    process = warden.spawn("sh", "-c", "cat /line", cwd=warden.work)
+    assert warden.cli("approve", warden.pending_id()).code == 0
+    out, _ = process.communicate(timeout=harness.PATIENCE)
+    assert out == b"one\n" and process.returncode == 0
+    process = warden.spawn("sh", "-c", "cat /line", cwd=warden.work)
+    identifier = warden.pending_id()
+    tag(engine, "ghost-asked", "two")
+    assert warden.cli("approve", identifier).code == 0
+    out, err = process.communicate(timeout=harness.PATIENCE)
+    assert process.returncode == 126 and out == b"" and b"another image" in err
+    assert warden.journal(event="drift")
+    warden.verify()
+
+
+def test_a_grant_covers_the_same_image_only(make, engine):
+    tag(engine, "ghost-granted", "one")
+    warden = make(ghost("sh", action="ask", ghost={"image": "ghost-granted"}))
+    process = warden.spawn("sh", "-c", "cat /line", cwd=warden.work, stdin=subprocess.DEVNULL)
+    assert warden.cli("approve", warden.pending_id(), "--for", "10m").code == 0
+    assert process.communicate(timeout=harness.PATIENCE)[0] == b"one\n"
+    process = warden.spawn("sh", "-c", "cat /line", cwd=warden.work, stdin=subprocess.DEVNULL)
+    assert process.communicate(timeout=harness.PATIENCE)[0] == b"one\n"
+    tag(engine, "ghost-granted", "two")
+    process = warden.spawn("sh", "-c", "cat /line", cwd=warden.work, stdin=subprocess.DEVNULL)
+    assert warden.pending_id()
+    process.kill()
+
+
+def test_twenty_at_once(make, engine):
+    warden = make(ghost("sh"))
+    results = [None] * 20
+
+    def one(number):
+        results[number] = sh(warden, f"echo {number}; exit {number}")
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for number, result in enumerate(results):
+        assert (result.code, result.stdout) == (number, f"{number}\n"), result
+    none_left(engine)
