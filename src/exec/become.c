@@ -135,8 +135,8 @@ int become_prepare(const RunnerOrigin *origin, const Identity *caller, Joined *j
         caller->nice > from->nice)
         return -errno;
     *ret_step = "oom_score_adj";
-    result = set_oom_score(joined ? joined->oom_fd : -EBADF, from->oom_score_adj,
-                           caller->oom_score_adj);
+    result =
+        set_oom_score(joined ? joined->oom_fd : -EBADF, from->oom_score_adj, caller->oom_score_adj);
     if (result < 0 || !origin->privileged)
         return result;
     *ret_step = "the caller's seccomp filters";

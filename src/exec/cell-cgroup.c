@@ -17,7 +17,7 @@
 
 static int start(Cell *cell, int control_fd)
 {
-    int result = cgroup_leaf_take(cell->block->tree, &cell->leaf);
+    int result = cgroup_leaf_take(cell->tree, &cell->leaf);
     if (result < 0)
         return result;
     cell->is_image = cell->block->image_fd >= 0;

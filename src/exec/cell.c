@@ -120,7 +120,8 @@ static void on_control(evutil_socket_t fd UNUSED, short what UNUSED, void *userd
     cell_drain_control(userdata);
 }
 
-static int start_cell(CellBlock *block, Cell **ret)
+/* `tree` is where its leaf will be. */
+static int start_cell(CellBlock *block, CgroupTree *tree, Cell **ret)
 {
     int pair[2];
 
@@ -134,6 +135,7 @@ static int start_cell(CellBlock *block, Cell **ret)
     if (!cell)
         return -ENOMEM;
     cell->block = block;
+    cell->tree = tree;
     cell->child = cell->first = PIDREF_EMPTY;
     cell->lead_fd = -EBADF;
     int result = block->kind->start(cell, theirs);
@@ -161,7 +163,7 @@ int cell_start_joined(CellBlock *block, Container *container, bool is_spare, Cel
 {
     block->origin.joins = true;
     block->origin.is_spare = is_spare;
-    int result = start_cell(block, ret);
+    int result = start_cell(block, container->tree ? container->tree : block->tree, ret);
     block->origin.joins = block->origin.is_spare = false;
     if (result < 0)
         return result;
@@ -179,7 +181,7 @@ void cell_block_refill(CellBlock *block)
     if (block->spare || block->closing || block->n_cells >= block->cells_max)
         return;
     block->origin.is_spare = true;
-    (void)start_cell(block, &block->spare);
+    (void)start_cell(block, block->tree, &block->spare);
     block->origin.is_spare = false;
 }
 
@@ -235,7 +237,7 @@ static void take(CellBlock *block, CellShare *share, Cell *cell, void *userdata)
 int cell_take(CellBlock *block, CellShare *share, void *userdata, Cell **ret)
 {
     *ret = TAKE_PTR(block->spare);
-    int result = *ret ? 0 : start_cell(block, ret);
+    int result = *ret ? 0 : start_cell(block, block->tree, ret);
     if (result == 0)
         take(block, share, *ret, userdata);
     return result;

@@ -50,7 +50,8 @@ struct Cell {
     pid_t pid;    /* of the runner and later the command; 0 while unknown */
     struct event control_event, child_event;
     /* cgroup */
-    bool is_image; /* the runner is a program of its own, and is told its origin */
+    bool is_image;    /* the runner is a program of its own, and is told its origin */
+    CgroupTree *tree; /* whose leaf it is */
     CgroupLeaf *leaf;
     bool is_watched; /* until the leaf is empty */
     /* in a container (mirror.h) */

@@ -360,6 +360,27 @@ int cgroup_tree_new(CgroupTree **ret, const char *run_dir)
     return 0;
 }
 
+int cgroup_tree_beneath(CgroupTree **ret, const CgroupTree *like, const char *directory,
+                        const char *path)
+{
+    CgroupTree *tree = calloc(1, sizeof *tree);
+    if (!tree)
+        return -ENOMEM;
+    tree->fd = -EBADF;
+    tree->by_moving = like->by_moving;
+    memcpy(tree->name, like->name, sizeof tree->name);
+    int size = snprintf(tree->path, sizeof tree->path, "%s/%s", path, tree->name);
+    int result = size < 0 || (size_t)size >= sizeof tree->path - 16 ? -ENAMETOOLONG
+                                                                    : open_tree_at(tree, directory);
+    if (result < 0) {
+        remove_tree(tree, 0);
+        free(tree);
+        return result;
+    }
+    *ret = tree;
+    return 0;
+}
+
 CgroupTree *cgroup_tree_free(CgroupTree *tree, int timeout_ms)
 {
     if (!tree)

@@ -40,6 +40,10 @@ typedef struct CgroupLeaf {
 /* Finds or makes the tree, ends what is in it, and tries it out. 0; -errno when this machine has no
  * usable cgroup2 (then nothing is left behind). */
 int cgroup_tree_new(CgroupTree **ret, const char *run_dir);
+/* Another tree of the same name, in the cgroup `path` at `directory`: for a container whose limits
+ * lie in cgroup2. What a dead executor left there is ended. 0 or -errno. */
+int cgroup_tree_beneath(CgroupTree **ret, const CgroupTree *like, const char *directory,
+                        const char *path);
 /* Kills everything in all leaves, waits for its end (at most `timeout_ms`), removes the
  * directories. */
 CgroupTree *cgroup_tree_free(CgroupTree *tree, int timeout_ms);

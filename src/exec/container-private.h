@@ -20,7 +20,7 @@ struct Containers {
     struct event_base *loop;
     const World *self;
     const char *confinement;
-    const char *own_cgroup;
+    const CgroupTree *tree;
     bool old_kernel;
     void (*ended)(Container *container);
     Container *containers;
@@ -37,6 +37,8 @@ int container_read(Container *container, const PidRef *process, const World *wor
                    char why[static CONTAINER_WHY_MAX]);
 /* Its cgroups, and the name that they give it. 0 or 1. */
 int container_read_cgroups(Container *container, char why[static CONTAINER_WHY_MAX]);
+/* Where cgroup2 has its limits: a tree of leaves of its own. 0 or 1. */
+int container_make_tree(Container *container, char why[static CONTAINER_WHY_MAX]);
 /* Its mounts, when they have changed. 0 or 1. */
 int container_check_mounts(Container *container, char why[static CONTAINER_WHY_MAX]);
 void container_forget_shims(Container *container);

@@ -146,13 +146,12 @@ static const char *power_in(uint64_t capabilities)
     return capabilities & UINT64_C(1) << CAP_SYS_PTRACE ? "CAP_SYS_PTRACE" : NULL;
 }
 
-static int check_powers(const Container *container, const Identity *identity,
-                        char why[static CONTAINER_WHY_MAX])
+static int check_powers(const Identity *identity, char why[static CONTAINER_WHY_MAX])
 {
     const char *power = power_in(identity->cap_permitted | identity->cap_bounding |
                                  identity->cap_inheritable | identity->cap_ambient);
 
-    if (!power || container->has_user_namespace)
+    if (!power)
         return 0;
     return container_refuse(why,
                             "the container has or could get %s, with which a prisoner can be "
@@ -187,8 +186,12 @@ int container_read(Container *container, const PidRef *process, const World *wor
     if (result < 0 || container->root_fd < 0 || container->mountinfo_fd < 0 ||
         pidref_verify(&container->init) < 0)
         return container_refuse(why, "the first process of the caller's container cannot be read");
-    container->has_user_namespace = !namespace_is_same(&container->world, self, WORLD_USER);
-    return check_powers(container, &container->first, why);
+    if (!namespace_is_same(&container->world, self, WORLD_USER))
+        return container_refuse(why,
+                                "the container has a user namespace of its own (rootless, or "
+                                "userns-remap), in which this version runs no commands; start it "
+                                "without (--userns=host)");
+    return check_powers(&container->first, why);
 }
 
 static int add_cgroup(Container *container, const CgroupLine *line, size_t own_size,
@@ -258,6 +261,25 @@ int container_read_cgroups(Container *container, char why[static CONTAINER_WHY_M
         return container_refuse(why, "no cgroup of the caller's container names a container of "
                                      "Docker, podman, containerd, CRI-O or LXC");
     return 0;
+}
+
+int container_make_tree(Container *container, char why[static CONTAINER_WHY_MAX])
+{
+    const ContainerCgroup *unified = container_cgroup(container, "");
+
+    /* Version 1 has its limits where the engine made a cgroup for it there; a runner enters that.
+     */
+    for (size_t i = 0; i < container->n_cgroups; i++) {
+        if (container->cgroups[i].hierarchy[0] && container->cgroups[i].own_size > 0)
+            return 0;
+    }
+    if (!unified || !container->table->tree)
+        return 0;
+    int result = cgroup_tree_beneath(&container->tree, container->table->tree, unified->directory,
+                                     unified->path);
+    return result == 0 ? 0
+                       : container_refuse(why, "no cgroup can be made beneath the container's: %s",
+                                          strerror(-result));
 }
 
 void container_forget_shims(Container *container)
@@ -363,7 +385,8 @@ static const ContainerCgroup *cgroup_of(const Container *container, Piece hierar
 static bool is_in_cgroup(const Container *container, const CgroupLine *line)
 {
     const ContainerCgroup *cgroup = cgroup_of(container, line->hierarchy);
-    const char *own = container->table->own_cgroup;
+    const CgroupTree *tree = container->table->tree;
+    const char *own = tree ? cgroup_tree_path(tree) : NULL;
 
     if (!cgroup)
         return false;
@@ -404,7 +427,7 @@ int container_check_caller(const Container *container, const PidRef *caller,
                            const Identity *identity, const World *world,
                            char why[static CONTAINER_WHY_MAX])
 {
-    if (check_world(container, world, why) != 0 || check_powers(container, identity, why) != 0)
+    if (check_world(container, world, why) != 0 || check_powers(identity, why) != 0)
         return 1;
     return check_cgroups(container, caller, why);
 }

@@ -17,7 +17,7 @@
 #include "exec/container-private.h"
 
 int containers_new(Containers **ret, struct event_base *loop, const World *self,
-                   const char *confinement, const char *own_cgroup, bool old_kernel,
+                   const char *confinement, const CgroupTree *tree, bool old_kernel,
                    void (*ended)(Container *container))
 {
     Containers *table = calloc(1, sizeof *table);
@@ -26,7 +26,7 @@ int containers_new(Containers **ret, struct event_base *loop, const World *self,
     *table = (Containers){.loop = loop,
                           .self = self,
                           .confinement = confinement,
-                          .own_cgroup = own_cgroup,
+                          .tree = tree,
                           .old_kernel = old_kernel,
                           .ended = ended};
     *ret = table;
@@ -46,6 +46,7 @@ static void free_container(Container *container)
     fd_close(container->root_fd);
     fd_close(container->mountinfo_fd);
     filters_done(&container->filters);
+    container->tree = cgroup_tree_free(container->tree, 0);
     container_forget_shims(container);
     free(container->mounts);
     free(container);
@@ -197,7 +198,7 @@ static int take_up(Containers *table, const PidRef *process, const World *world,
     container->init = PIDREF_EMPTY;
     container->root_fd = container->mountinfo_fd = -EBADF;
     if (container_read(container, process, world, why) != 0 ||
-        container_read_cgroups(container, why) != 0) {
+        container_read_cgroups(container, why) != 0 || container_make_tree(container, why) != 0) {
         free_container(container);
         return 1;
     }

@@ -11,14 +11,16 @@
  * directory, and with its init's cgroups or some beneath them, in every hierarchy; a command that
  * was mirrored into it has a leaf of ours instead of the cgroup2 one. This holds only as long as
  * nobody inside can rewrite it, so a container is refused that has a cgroup file system it may
- * write to, or that has or could get CAP_SYS_ADMIN or CAP_SYS_PTRACE outside a user namespace of
- * its own. Facts: pid_namespaces(7), cgroups(7), ioctl_ns(2).
+ * write to, or that has or could get CAP_SYS_ADMIN or CAP_SYS_PTRACE; and one with a user namespace
+ * of its own, whose ids are not those that we see. Facts: pid_namespaces(7), cgroups(7),
+ * ioctl_ns(2).
  */
 #pragma once
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "exec/cgroup.h"
 #include "exec/container-paths.h"
 #include "exec/filters.h"
 #include "exec/identity.h"
@@ -50,8 +52,7 @@ struct Container {
     PidRef init;
     Identity first; /* the init's */
     World world;    /* the init's */
-    bool has_user_namespace;
-    char **shims; /* owned: where shims are mounted over its programs */
+    char **shims;   /* owned: where shims are mounted over its programs */
     size_t n_shims;
     bool are_mounts_known; /* `mountinfo_fd` has been read */
     ContainerCgroup cgroups[CONTAINER_HIERARCHIES_MAX];
@@ -64,6 +65,7 @@ struct Container {
     size_t n_mounts;
     bool has_ended;
     unsigned n_users; /* cells and others that point here */
+    CgroupTree *tree; /* owned: its requests' leaves, where cgroup2 has its limits; else NULL */
     Cell *spare;      /* join.h: a runner that has joined it */
     bool wants_spare;
     uint64_t spare_used_ms;
@@ -74,11 +76,11 @@ struct Container {
 };
 
 /* `self` and `confinement` (the label of a security module, or "") are the executor's and must
- * outlive the table; `own_cgroup`: the path of
- * the tree of leaves of our own in cgroup2, or NULL. `old_kernel`: no ioctl to find an init.
+ * outlive the table; `tree`: our own leaves in
+ * cgroup2, or NULL. `old_kernel`: no ioctl to find an init.
  * `ended` is called once when a container's init has ended: it must let go of it. */
 int containers_new(Containers **ret, struct event_base *loop, const World *self,
-                   const char *confinement, const char *own_cgroup, bool old_kernel,
+                   const char *confinement, const CgroupTree *tree, bool old_kernel,
                    void (*ended)(Container *container));
 Containers *containers_free(Containers *table);
 

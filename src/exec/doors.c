@@ -62,7 +62,8 @@ static void forget_jails(Executor *executor)
 int jail_take_settings(Executor *executor, const LinkFrame *frame)
 {
     Reader reader = reader_of(frame->payload, frame->size);
-    _cleanup_(jail_settings_done) JailSettings settings = JAIL_SETTINGS_EMPTY;
+    _cleanup_(jail_settings_done)
+    JailSettings settings = JAIL_SETTINGS_EMPTY;
 
     int result = jail_settings_decode(&reader, &settings);
     if (result < 0 || !reader_done(&reader))

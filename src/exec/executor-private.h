@@ -59,9 +59,9 @@ typedef struct Request {
     Jail *jail;
     Door *door; /* NULL once it has left the prepared states, or the door is gone */
     Cell *cell;
-    Identity *caller; /* owned; until EXEC_PREPARED */
+    Identity *caller;     /* owned; until EXEC_PREPARED */
     Container *container; /* used; NULL: the caller lives where we do */
-    pid_t caller_pid; /* from then on */
+    pid_t caller_pid;     /* from then on */
     uint64_t caller_start_time;
     uid_t caller_uid;
     struct event timer;
@@ -101,7 +101,7 @@ struct Executor {
     const ExecutorOptions *options;
     struct event_base *loop;
     Link *control, *warden, *api;
-    Link *engine; /* NULL: nothing can run in ghost */
+    Link *engine;        /* NULL: nothing can run in ghost */
     CellShare api_share; /* of what vetting the api's clients takes */
     bool is_api_held;
     Jail *jails;

@@ -34,9 +34,9 @@
 #include "base/disposition.h"
 #include "base/log.h"
 #include "exec/executor-private.h"
-#include "wire/containers.h"
-#include "exec/mirror.h"
 #include "exec/ghost.h"
+#include "exec/mirror.h"
+#include "wire/containers.h"
 
 /* An order to run carries one bit per environment entry. */
 static const LinkLimits control_limits = {
@@ -284,9 +284,8 @@ static int start(Executor *executor)
                             executor->options->no_image, &request_handlers);
     if (result < 0)
         return result;
-    const CgroupTree *tree = executor->block->tree;
     result = containers_new(&executor->containers, executor->loop, &executor->world,
-                            executor->self.confinement, tree ? cgroup_tree_path(tree) : NULL,
+                            executor->self.confinement, executor->block->tree,
                             executor->options->old_kernel, mirror_drop_spare);
     if (result < 0)
         return result;

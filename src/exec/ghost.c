@@ -151,8 +151,7 @@ uint8_t ghost_died_of(const Request *request)
 
     if (request->ghost_signal)
         return request->ghost_signal;
-    if (!pidref_is_set(&request->ghost) ||
-        ioctl(request->ghost.pidfd, PIDFD_INFO_GET, &info) < 0 ||
+    if (!pidref_is_set(&request->ghost) || ioctl(request->ghost.pidfd, PIDFD_INFO_GET, &info) < 0 ||
         !(info.mask & PIDFD_INFO_HAS_EXIT) || !WIFSIGNALED(info.exit_code))
         return 0;
     return (uint8_t)WTERMSIG(info.exit_code);

@@ -340,8 +340,7 @@ bool world_is_same(const World *caller, const World *self, char why[static IDENT
     }
     if (size > 0) {
         (void)snprintf(why, IDENTITY_WHY_MAX,
-                       "the caller lives in other namespaces (%s) than the warden",
-                       names);
+                       "the caller lives in other namespaces (%s) than the warden", names);
         return false;
     }
     if (caller->root_device != self->root_device || caller->root_inode != self->root_inode ||

@@ -159,8 +159,8 @@ void vet_peer(Executor *executor, LinkFrame *frame)
     Buffer payload = BUFFER_EMPTY(1024);
     Identity client = {.pid = 0, .uids = {(uid_t)-1}, .gids = {(gid_t)-1}};
 
-    bool ok = identify(executor, fds[0], &client, NULL, why) == 0 &&
-              may_operate(executor, &client, why);
+    bool ok =
+        identify(executor, fds[0], &client, NULL, why) == 0 && may_operate(executor, &client, why);
     dispose_take(executor, &executor->api_share, fds, 1);
     buffer_put_u8(&payload, ok);
     buffer_put_u32(&payload, (uint32_t)client.pid);

@@ -117,6 +117,28 @@ static void restore_all(int root_fd, char *manifest)
     }
 }
 
+/* Takes a shim away from over a program. Where there is nothing but the place that somebody made
+ * for the mount (an empty file), it stays. 0 or -errno. */
+static int uncover(int root_fd, const char *path)
+{
+    struct stat status;
+
+    if (!is_shim(root_fd, path))
+        return 0;
+    _cleanup_fd_ int shim_fd =
+        (int)syscall(SYS_open_tree, AT_FDCWD, path,
+                     OPEN_TREE_CLONE | (unsigned)OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+    if (shim_fd < 0 || umount2(path, UMOUNT_DETACH | UMOUNT_NO_FOLLOW) < 0)
+        return -errno;
+    _cleanup_fd_ int place_fd = open_in_root(root_fd, path, O_PATH | O_NOFOLLOW);
+    if (place_fd < 0 || fstat(place_fd, &status) < 0 || status.st_size > 0)
+        return 0;
+    return syscall(SYS_move_mount, shim_fd, "", place_fd, "",
+                   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0
+               ? -errno
+               : 0;
+}
+
 int originals_restore(const char *const *shims, size_t n_shims, bool *ret_private)
 {
     _cleanup_free_ char *manifest = NULL;
@@ -134,8 +156,9 @@ int originals_restore(const char *const *shims, size_t n_shims, bool *ret_privat
         return -errno;
     *ret_private = true;
     for (size_t i = 0; i < n_shims; i++) {
-        if (is_shim(root_fd, shims[i]) && umount2(shims[i], UMOUNT_DETACH | UMOUNT_NO_FOLLOW) < 0)
-            return -errno;
+        result = uncover(root_fd, shims[i]);
+        if (result < 0)
+            return result;
     }
     if (manifest)
         restore_all(root_fd, manifest);

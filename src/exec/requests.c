@@ -168,8 +168,7 @@ static bool may_have_another(const Door *door, char why[static REFUSAL_TEXT_MAX]
     return false;
 }
 
-static Request *new_request(Door *door, uint64_t key, const Identity *caller,
-                            Container *container)
+static Request *new_request(Door *door, uint64_t key, const Identity *caller, Container *container)
 {
     Executor *executor = door->executor;
     Request *request = calloc(1, sizeof *request);
@@ -203,9 +202,9 @@ static int take_cell(Request *request, const Identity *caller)
     CellBlock *block = request->executor->block;
     CellShare *share = &request->jail->share;
 
-    return request->container ? cell_take_joined(block, share, request->container, caller, request,
-                                                 &request->cell)
-                              : cell_take(block, share, request, &request->cell);
+    return request->container
+               ? cell_take_joined(block, share, request->container, caller, request, &request->cell)
+               : cell_take(block, share, request, &request->cell);
 }
 
 void request_open_take(Door *door, uint64_t key, const Identity *caller, Container *container,
@@ -492,12 +491,8 @@ bool request_obey(Executor *executor, const LinkFrame *frame)
     static const struct {
         uint16_t type;
         bool (*obey)(Request *request, const LinkFrame *frame);
-    } orders[] = {{EXEC_RUN, obey_run},
-                  {EXEC_HASH, obey_hash},
-                  {EXEC_DROP, obey_drop},
-                  {EXEC_SIGNAL, obey_signal},
-                  {EXEC_FREEZE, obey_freeze},
-                  {EXEC_END, obey_end}};
+    } orders[] = {{EXEC_RUN, obey_run},       {EXEC_HASH, obey_hash},     {EXEC_DROP, obey_drop},
+                  {EXEC_SIGNAL, obey_signal}, {EXEC_FREEZE, obey_freeze}, {EXEC_END, obey_end}};
 
     for (size_t i = 0; i < ARRAY_SIZE(orders); i++) {
         if (orders[i].type != frame->type)

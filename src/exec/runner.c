@@ -182,8 +182,7 @@ static void enter_private(Runner *runner, char path[static PATH_MAX], const stru
         return;
     int fd = (int)syscall(SYS_openat2, AT_FDCWD, path + strlen(elsewhere), &how, sizeof how);
     if (fd < 0 || fstat(fd, &there) < 0 || there.st_dev != status->st_dev ||
-        there.st_ino != status->st_ino || fchdir(fd) < 0 ||
-        syscall(SYS_getcwd, path, PATH_MAX) < 0)
+        there.st_ino != status->st_ino || fchdir(fd) < 0 || syscall(SYS_getcwd, path, PATH_MAX) < 0)
         fail(runner, refuse(&runner->refusal, EXEC_FAILURE_CWD,
                             "the working directory is not one of the container's"));
     runner->received.cwd_fd = fd;
@@ -273,9 +272,8 @@ static _Noreturn void hash(Runner *runner)
     Buffer message = BUFFER_EMPTY(RUNNER_ANSWER_MAX);
     char nothing;
 
-    int result = runner->missing
-                     ? 0
-                     : program_hash(&runner->program, &examined.hashed, &runner->refusal);
+    int result =
+        runner->missing ? 0 : program_hash(&runner->program, &examined.hashed, &runner->refusal);
     if (result != 0)
         fail(runner, result);
     if (syscall(SYS_getcwd, cwd, sizeof cwd) > 0)

@@ -23,6 +23,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fd.h"
+#include "exec/cgroup.h"
 #include "exec/descendants.h"
 #include "exec/test-driver.h"
 
@@ -145,6 +146,42 @@ static void test_dead_trees(void **state UNUSED)
     driver_start_in(&driver, &(ExecutorOptions){.no_cgroup = false}, directory);
     assert_int_equal(system(command), 0);
     driver_stop(&driver);
+    remove_cgroup(directory);
+}
+
+/* A container's requests get leaves beneath its own cgroup, and it is given back as it was. */
+static void test_tree_beneath(void **state UNUSED)
+{
+    char directory[PATH_MAX], path[PATH_MAX], where[64];
+    _cleanup_free_ char *cgroups = NULL, *text = NULL;
+    CgroupTree *own = NULL, *tree = NULL;
+    CgroupLeaf *leaf = NULL;
+    PidRef child = PIDREF_EMPTY;
+
+    NEEDS_CGROUP(directory);
+    assert_int_equal(fd_read_file(AT_FDCWD, "/proc/self/cgroup", 65536, &cgroups, NULL), 0);
+    const char *parent = cgroup_path_in(cgroups);
+    (void)snprintf(path, sizeof path, "%.*s%s", PATH_MAX - 64, parent[1] ? parent : "",
+                   strrchr(directory, '/'));
+    assert_int_equal(cgroup_tree_new(&own, "/nowhere"), 0);
+    assert_int_equal(cgroup_tree_beneath(&tree, own, directory, path), 0);
+    assert_int_equal(cgroup_leaf_take(tree, &leaf), 0);
+    int result = cgroup_leaf_fork(leaf, &child);
+    if (result == 0) {
+        for (;;)
+            (void)pause();
+    }
+    assert_int_equal(result, 1);
+    (void)snprintf(where, sizeof where, "/proc/%d/cgroup", child.pid);
+    assert_int_equal(fd_read_file(AT_FDCWD, where, 65536, &text, NULL), 0);
+    assert_int_equal(strncmp(cgroup_path_in(text), path, strlen(path)), 0);
+    assert_true(cgroup_tree_has(tree, cgroup_path_in(text)));
+    assert_int_equal(cgroup_leaf_signal(leaf, SIGKILL), 1);
+    assert_int_equal(waitid(P_PIDFD, (id_t)child.pidfd, &(siginfo_t){.si_pid = 0}, WEXITED), 0);
+    pidref_done(&child);
+    cgroup_leaf_release(leaf);
+    assert_null(cgroup_tree_free(tree, 0));
+    assert_null(cgroup_tree_free(own, 1000));
     remove_cgroup(directory);
 }
 
@@ -280,6 +317,7 @@ int main(void)
         cmocka_unit_test(test_cgroup_that_was_killed),
         cmocka_unit_test(test_cgroup_without_children),
         cmocka_unit_test(test_dead_trees),
+        cmocka_unit_test(test_tree_beneath),
         cmocka_unit_test(test_two_executors),
         cmocka_unit_test(test_killed_supervisor),
         cmocka_unit_test(test_blocking_close),

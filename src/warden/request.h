@@ -37,7 +37,7 @@ void request_give_order(Request *request); /* run it */
 /* place.c: "ghost", "mirror" or "local"; and why it cannot run where its rule says (or NULL). */
 const char *request_executor_name(const Request *request);
 const char *request_place_problem(const Request *request);
-void request_reopen(Request *request);     /* approved: it is prepared once more */
+void request_reopen(Request *request); /* approved: it is prepared once more */
 /* request-events.c: it runs, its record apart; and what had to wait for that. */
 void request_begin_running(Request *request);
 void request_go_on_running(Request *request);
@@ -50,7 +50,7 @@ void request_end_told(Request *request, JournalEvent event, uint8_t exit_code, c
 /* The same with a line made of what happened, the command, and the rule or reason. */
 void request_end_refused(Request *request, JournalEvent event, uint8_t exit_code, const char *what,
                          const char *rule, const char *reason);
-void request_refuse_failure(Request *request); /* the executor could not */
+void request_refuse_failure(Request *request);               /* the executor could not */
 void request_refuse_unrecorded(Request *request, int error); /* the journal could not */
 void request_refuse_killed(Request *request);
 void request_cancel(Request *request, const char *reason); /* nobody wants it any more */
