@@ -7,6 +7,7 @@ import { Grants } from "./grants.js";
 import { History } from "./history.js";
 import { Live } from "./live.js";
 import { showLogin } from "./login.js";
+import { askPassword } from "./password.js";
 import { Queue } from "./queue.js";
 import { Status } from "./status.js";
 import { plain } from "./text.js";
@@ -39,6 +40,8 @@ class Dashboard {
         this.pill,
         h("span", { class: "who" }, plain(session.name, 40), " · ", plain(session.role, 40),
           Array.isArray(session.jails) ? ` · only ${plain(session.jails.join(", "))}` : ""),
+        h("button", { type: "button", id: "password", onclick: () => askPassword(session.name, leave) },
+          "Password"),
         h("button", { type: "button", id: "logout", onclick: () => this.#logout() }, "Log out"),
         this.banner),
       h("main", { class: "grid" }, this.queue.element,

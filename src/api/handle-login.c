@@ -1,10 +1,12 @@
 /*
- * Logging in, out, and asking who one is. Every attempt costs the same and is answered the same,
- * whether the user exists or not; attempts beyond what the throttle allows cost nothing.
+ * Logging in, out, asking who one is, and another password for oneself. Every attempt costs the
+ * same and is answered the same, whether the user exists or not; attempts beyond what the throttle
+ * allows cost nothing.
  */
 #include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/auth.h"
@@ -153,6 +155,102 @@ void handle_logout(Caller *caller)
     events_check(caller->api->events);
     auth_put_cookie(caller, "", fields, sizeof fields);
     caller_answer_fields(caller, 200, fields, "{\"ok\":true}", 11);
+}
+
+/* Another password for oneself: whoever knows only the session cannot make it theirs. */
+
+/* The sessions of both passwords end, this one, too. */
+static void on_password_hashed(bool good, const char *hash, void *userdata)
+{
+    Caller *caller = userdata;
+    Api *api = caller->api;
+    User *user = store_find_user(&api->store, caller->identity.name);
+    char *password = good ? strdup(hash) : NULL, fields[256];
+
+    caller_waited(caller);
+    if (!user || !password || !auth_still_good(api, &caller->identity)) { /* meanwhile */
+        free(password);
+        caller_fail(caller, 503, "busy", "the password was not changed; log in again");
+        return;
+    }
+    char *before = user->password;
+    uint64_t before_us = user->changed_us;
+    user->password = password;
+    user->changed_us = clock_realtime_us();
+    int result = store_save(&api->store);
+    if (result < 0) {
+        user->password = before;
+        user->changed_us = before_us;
+        free(password);
+        caller_fail(caller, 500, "not_kept", "the password could not be changed: %s",
+                    strerror(-result));
+        return;
+    }
+    free(before);
+    Actor actor = identity_actor(&caller->identity);
+    api_note(api, &actor, NOTE_CONFIG, "user %s has another password, by their own wish",
+             user->name);
+    sessions_end_of(&api->sessions, user->name);
+    auth_put_cookie(caller, "", fields, sizeof fields);
+    caller_answer_fields(caller, 200, fields, "{\"ok\":true}", 11);
+    events_check(api->events);
+}
+
+static void on_password_verified(bool good, const char *hash UNUSED, void *userdata)
+{
+    Caller *caller = userdata;
+    Api *api = caller->api;
+    const char *wanted = json_string_value(json_object_get(caller->body, "new_password"));
+
+    caller_waited(caller);
+    if (!good) {
+        note(caller, caller->identity.name, "dashboard", "a change of the password failed");
+        caller_fail(caller, 403, "wrong_password", "the current password is wrong");
+        return;
+    }
+    throttle_give_back(api->throttle, caller->identity.name,
+                       http_connection_peer(caller->connection), clock_monotonic_ms());
+    if (hasher_create(api->hasher, wanted, on_password_hashed, caller) < 0)
+        caller_fail(caller, 503, "busy", "too many passwords at once; try again");
+    else
+        caller_wait_for_hasher(caller);
+}
+
+void handle_password(Caller *caller)
+{
+    static const char *const members[] = {"password", "new_password", NULL};
+    Api *api = caller->api;
+    const char *name = caller->identity.name;
+    const char *password = json_string_value(json_object_get(caller->body, "password"));
+    const char *wanted = json_string_value(json_object_get(caller->body, "new_password"));
+
+    if (!handler_only_members(caller, members))
+        return;
+    if (caller->identity.kind != IDENTITY_SESSION) {
+        caller_fail(caller, 400, "no_session", "only a user who has logged in has a password");
+        return;
+    }
+    if (!password || strlen(password) > PASSWORD_MAX || !wanted || strlen(wanted) < PASSWORD_MIN ||
+        strlen(wanted) > PASSWORD_MAX) {
+        caller_fail(
+            caller, 400, "bad_password",
+            "the body must be {\"password\": \"…\", \"new_password\": \"…\"}, the new one of "
+            "%u to %u bytes",
+            PASSWORD_MIN, PASSWORD_MAX);
+        return;
+    }
+    unsigned wait = throttle_take(api->throttle, name, http_connection_peer(caller->connection),
+                                  clock_monotonic_ms());
+    if (wait > 0) {
+        refuse_throttled(caller, wait);
+        return;
+    }
+    const User *user = store_find_user(&api->store, name);
+    if (hasher_verify(api->hasher, password, user ? user->password : NULL, on_password_verified,
+                      caller) < 0)
+        caller_fail(caller, 503, "busy", "too many logins at once; try again");
+    else
+        caller_wait_for_hasher(caller);
 }
 
 void handle_session(Caller *caller)

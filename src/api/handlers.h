@@ -40,6 +40,7 @@ void handle_jail_delete(Caller *caller);
 void handle_login(Caller *caller);
 void handle_logout(Caller *caller);
 void handle_session(Caller *caller);
+void handle_password(Caller *caller);
 
 /* handle-tokens.c */
 void handle_tokens(Caller *caller);

@@ -20,6 +20,7 @@ static const Route routes[] = {
     {HTTP_GET, "/readyz", handle_ready, ROUTE_NEEDS_NOTHING, NULL},
     {HTTP_POST, "/api/login", handle_login, ROUTE_NEEDS_NOBODY, NULL},
     {HTTP_POST, "/api/logout", handle_logout, ROUTE_NEEDS_VIEWER, NULL},
+    {HTTP_POST, "/api/password", handle_password, ROUTE_NEEDS_VIEWER, NULL},
     {HTTP_GET, "/api/session", handle_session, ROUTE_NEEDS_VIEWER, NULL},
     {HTTP_GET, "/api/status", handle_status, ROUTE_NEEDS_VIEWER, NULL},
     {HTTP_GET, "/api/queue", handle_queue, ROUTE_NEEDS_VIEWER, queue_parameters},

@@ -5,6 +5,7 @@ import os
 import re
 import statistics
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -227,6 +228,40 @@ def test_a_wrong_token_is_not_helped_by_a_session(service):
     api.make_user("alice", "admin")
     alice = api.login("alice")
     assert alice.get("/api/session", headers={"Authorization": "Bearer nonsense"}).status == 401
+
+
+def test_a_stolen_session_cannot_change_the_password(service):
+    """Who sits at somebody's browser does not know the password; nor can they guess it there."""
+    api = service(allow("echo"))
+    api.make_user("alice", "approver")
+    alice, elsewhere = api.login("alice"), api.login("alice")
+    wanted = {"password": PASSWORD, "new_password": "another horse battery"}
+    assert alice.post("/api/password", {**wanted, "new_password": "short"}).code == "bad_password"
+    assert alice.post("/api/password", {**wanted, "user": "bob"}).code == "unknown_member"
+    assert alice.post("/api/password", wanted, headers={CSRF: "x" * 43}).code == "csrf"
+    assert api.token("t", "admin").post("/api/password", wanted).code == "no_session"
+    assert api.operator.post("/api/password", wanted).code == "no_session"
+    assert api.nobody.post("/api/password", wanted).status == 401
+    assert alice.post("/api/password", {**wanted, "password": "wrong horse battery"}).code == "wrong_password"
+    assert alice.ok("GET", "/api/session")["name"] == "alice"
+    assert alice.ok("POST", "/api/password", wanted) == {"ok": True}
+    for session in (alice, elsewhere):
+        assert session.get("/api/session").code == "session_over"
+    assert api.nobody.post("/api/login", {"user": "alice", "password": PASSWORD}).status == 401
+    assert api.login("alice", wanted["new_password"]).ok("GET", "/api/session")["role"] == "approver"
+    assert wait_for(lambda: [r for r in api.warden.journal(event="config") if "another password" in r["message"]])
+    assert PASSWORD not in str(api.warden.lines()) and wanted["new_password"] not in str(api.warden.lines())
+
+
+def test_guessing_in_a_session_is_throttled(service):
+    api = service(allow("echo"))
+    api.make_user("alice", "approver")
+    alice = api.login("alice")
+    wrong = {"password": "wrong horse battery", "new_password": "another horse battery"}
+    clients = [api.client(headers=alice.headers) for _ in range(12)]
+    with ThreadPoolExecutor(len(clients)) as pool:  # at once: what is slow to hash refills nothing
+        codes = list(pool.map(lambda client: client.post("/api/password", wrong).status, clients))
+    assert set(codes) == {403, 429}, codes
 
 
 def test_a_user_has_so_many_sessions(service):

@@ -314,6 +314,27 @@ def test_pause_and_resume(browser, dashboard):
     assert warden.shim("sleep", "0").code == 0
 
 
+def test_another_password(browser, dashboard):
+    enter(browser, dashboard(ask("touch")))
+
+    def change(now, wanted, again):
+        for field, words in (("now", now), ("new", wanted), ("again", again)):
+            browser.fill(f"#password-{field}", words)
+        browser.click("dialog button[type=submit]")
+
+    browser.click("#password")
+    change(PASSWORD, "another horse battery", "another horse")
+    browser.says("dialog .trouble", "not the same")
+    change("wrong horse battery", "another horse battery", "another horse battery")
+    browser.says("dialog .trouble", "the current password is wrong")
+    change(PASSWORD, "another horse battery", "another horse battery")
+    browser.says("form.login .trouble", "Your password was changed")
+    browser.log_in("alice", PASSWORD)
+    browser.says("form.login .trouble", "wrong")
+    browser.log_in("alice", "another horse battery")
+    browser.connected()
+
+
 def test_a_user_who_is_deleted_is_out(browser, dashboard):
     warden = dashboard(ask("touch"))
     enter(browser, warden)

@@ -74,6 +74,7 @@ CALLS = {  # a call of each route that changes nothing, whatever comes of it
     ("GET", "/metrics"): ("/metrics", None),
     ("POST", "/api/login"): ("/api/login", {"user": "nobody"}),
     ("POST", "/api/logout"): ("/api/logout", {"no": "member"}),
+    ("POST", "/api/password"): ("/api/password", {"no": "member"}),
     ("GET", "/api/session"): ("/api/session", None),
     ("GET", "/api/status"): ("/api/status", None),
     ("GET", "/api/queue"): ("/api/queue", None),
