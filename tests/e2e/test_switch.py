@@ -342,8 +342,11 @@ def test_a_hundred_commands(make):
     warden = make(allow("sh"), jails={"default": {"commands": ["sh"], "limits": {"commands": 120, "connections": 150}}})
     processes = [warden.spawn("sh", "-c", "sleep 300 & sleep 300", stdin=subprocess.DEVNULL) for _ in range(100)]
     wait_for(lambda: len(warden.journal(event="started")) == 100, 120, "a hundred commands")
-    answer = warden.cli_json("kill", "--all")
-    assert answer["killed"] == 100 and answer["alive"] == 0 and not alive(warden)
+    result = warden.cli("--json", "kill", "--all")  # 1 when a slow machine has not ended all within its time
+    answer = json.loads(result.stdout)
+    assert answer["killed"] == 100 and (answer["alive"] == 0) == (result.code == 0)
+    assert result.code != 0 or not alive(warden)
+    wait_for(lambda: not alive(warden), 60, "the end of all")
     for process in processes:
         assert finish(process).code != 0
     assert len([record for record in warden.journal(event="killed") if "request" in record]) == 100
