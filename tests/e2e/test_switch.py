@@ -1,5 +1,6 @@
 """The kill switch: kill, pause, resume; for a jail and for all; for a time; across restarts; in the middle of things."""
 
+import json
 import os
 import subprocess
 import threading
