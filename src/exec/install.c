@@ -144,11 +144,11 @@ static int open_making(Install *install, const char *path)
         size_t size = strcspn(rest, "/");
         (void)snprintf(part, sizeof part, "%.*s", (int)size, rest);
         rest += size + (rest[size] == '/');
-        int next = open_plainly(at, part, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+        int next = open_plainly(at, part, O_PATH | O_DIRECTORY);
         if (next == -ENOENT) {
             next = make_entry(at, part, make_directory);
             if (next == 0)
-                next = open_plainly(at, part, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+                next = open_plainly(at, part, O_PATH | O_DIRECTORY);
         }
         fd_close(at);
         at = next;
@@ -200,7 +200,7 @@ static int place_jail(Install *install, int tree_fd, const struct stat *jail)
         }
         install->changed = true;
     }
-    install->jail_fd = open_plainly(install->root_fd, PLACE, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    install->jail_fd = open_plainly(install->root_fd, PLACE, O_PATH | O_DIRECTORY);
     if (install->jail_fd < 0 || fstat(install->jail_fd, &there) < 0 || !is_same(&there, jail)) {
         note(install, "/" PLACE " of the container is not what was mounted there");
         return -1;
@@ -299,9 +299,9 @@ static int place_in_path(Install *install)
 
     for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
         bool make = i == ARRAY_SIZE(places) - 1 && best == 0;
-        _cleanup_fd_ int fd =
-            make ? open_making(install, places[i])
-                 : open_plainly(install->root_fd, places[i], O_PATH | O_DIRECTORY | O_NOFOLLOW);
+        _cleanup_fd_ int fd = make
+                                  ? open_making(install, places[i])
+                                  : open_plainly(install->root_fd, places[i], O_PATH | O_DIRECTORY);
         if (fd == -ENOENT)
             continue;
         if (fd == -ELOOP || fd == -ENOTDIR) {

@@ -167,9 +167,10 @@ static void forget(Parent *parent, LabelledContainer *container)
     EngineSide *side = parent->engine;
     LabelledContainer **link = &side->containers;
 
-    while (*link != container)
+    while (*link && *link != container)
         link = &(*link)->next;
-    *link = container->next;
+    if (*link)
+        *link = container->next;
     side->n_containers--;
     give_up_jail(parent, container);
     set_state(parent, container, CONTAINER_GONE, "");
