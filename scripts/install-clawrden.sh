@@ -263,10 +263,8 @@ find_name() {
         done <"$work/directories"
         ;;
     esac
-    if [ -z "$found" ]; then
-        printf '%s -\n' "${name##*/}" >>"$work/aliases"
-        say "$name: not in this image: only a shim"
-    fi
+    [ -n "$found" ] || say "$name: not in this image: only a shim"
+    grep -q "^${name##*/} " "$work/aliases" || printf '%s -\n' "${name##*/}" >>"$work/aliases"
 }
 
 # Copies and hard links of the locked programs, whatever they are called and wherever they lie.
@@ -567,7 +565,8 @@ while IFS='	' read -r original path; do
     is_staged "$path" || stage "$path"
 done <"$work/manifest"
 while read -r alias target; do
-    [ "$target" != - ] || target=''
+    # A shim of an earlier time is nothing to link to.
+    if [ "$target" = - ] || ! resolve "$target" || ! is_staged "$resolved"; then target=''; fi
     for place in "$sbin" "$bin"; do
         # A name that leads to a locked file, or is one, is intercepted already.
         resolve "$place/$alias" || die "$place/$alias is a loop of links"

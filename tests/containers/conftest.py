@@ -1,5 +1,6 @@
 """Fixtures of the container tests: engine.py says how to use them."""
 
+import faulthandler
 import os
 import sys
 
@@ -16,6 +17,16 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if why and str(item.path).startswith(here + os.sep):
             item.add_marker(pytest.mark.skip(reason=f"containers: {why}"))
+
+
+# Instead of tests/conftest.py's: the first test of a session starts an engine, imports images, and
+# may have to make them. Whatever waits in a test has a deadline of its own.
+TEST_SECONDS = 1500
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    faulthandler.dump_traceback_later(TEST_SECONDS, exit=True)
 
 
 @pytest.fixture(scope="session")
