@@ -7,7 +7,8 @@ import { coalesced } from "./coalesce.js";
 // The journal's events (docs/journal.md); an EventSource must be told each name.
 export const EVENTS = [
   "received", "judged", "asked", "decided", "started", "ended", "denied", "expired", "cancelled",
-  "killed", "paused", "resumed", "drift", "refused", "late", "grant", "login", "config", "start", "stop", "recovery",
+  "killed", "paused", "resumed", "drift", "refused", "late", "grant", "login", "config", "container", "start",
+  "stop", "recovery",
 ];
 
 const ASK_EVERY = 5000; // ms

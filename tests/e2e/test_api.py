@@ -80,6 +80,7 @@ CALLS = {  # a call of each route that changes nothing, whatever comes of it
     ("GET", "/api/queue"): ("/api/queue", None),
     ("POST", "/api/queue/{}/approve"): ("/api/queue/NOSUCH/approve", {}),
     ("POST", "/api/queue/{}/deny"): ("/api/queue/NOSUCH/deny", {}),
+    ("GET", "/api/containers"): ("/api/containers", None),
     ("GET", "/api/grants"): ("/api/grants", None),
     ("DELETE", "/api/grants/{}"): ("/api/grants/G-NOSUCH", None),
     ("POST", "/api/kill"): ("/api/kill", {"jail": "nowhere"}),
