@@ -202,6 +202,7 @@ static ActorRole role_for(uint16_t type)
     case API_QUEUE:
     case API_GRANTS:
     case API_JAILS:
+    case API_CONTAINERS:
     case API_POLICY:
     case API_POLICY_TEST:
     case API_SUBSCRIBE:
