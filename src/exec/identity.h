@@ -59,6 +59,8 @@ bool identity_is_confined_alike(const Identity *caller, const Identity *self,
 const char *world_namespace_name(size_t which);
 bool world_is_same(const World *caller, const World *self, char why[static IDENTITY_WHY_MAX]);
 
+bool world_shares_pids(const World *a, const World *b);
+
 /* Could it change the warden, its policy or its processes? uid 0, CAP_SYS_ADMIN, CAP_SYS_PTRACE. */
 bool identity_is_powerful(const Identity *identity);
 

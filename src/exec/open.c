@@ -52,8 +52,10 @@ static int identify(const Executor *executor, int connection_fd, Identity *ret,
         return 1;
     }
     bool is_same = world_is_same(&world, &executor->world, why);
-    if (!is_same && (!ret_container || container_of(executor->containers, &peer.process, ret,
-                                                    &world, ret_container, why) != 0))
+    /* In our pid namespace nothing tells containers apart: whoever differs there is refused. */
+    if (!is_same &&
+        (!ret_container || world_shares_pids(&world, &executor->world) ||
+         container_of(executor->containers, &peer.process, ret, &world, ret_container, why) != 0))
         return 1;
     if (!identity_is_plain(ret, why))
         return 1;
