@@ -155,12 +155,16 @@ int originals_restore(const char *const *shims, size_t n_shims, bool *ret_privat
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MOUNT_SLAVE_ALL, NULL) < 0)
         return -errno;
     *ret_private = true;
+    /* The root of before is the other namespace's, where this process can mount nothing. */
+    _cleanup_fd_ int own_root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (own_root_fd < 0)
+        return -errno;
     for (size_t i = 0; i < n_shims; i++) {
-        result = uncover(root_fd, shims[i]);
+        result = uncover(own_root_fd, shims[i]);
         if (result < 0)
             return result;
     }
     if (manifest)
-        restore_all(root_fd, manifest);
+        restore_all(own_root_fd, manifest);
     return 0;
 }
