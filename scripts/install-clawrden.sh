@@ -145,9 +145,9 @@ resolve() {
             if [ -L "$root$resolved/$part" ]; then
                 links=$((links + 1))
                 [ "$links" -le 40 ] || return 1
-                target=$(readlink "$root$resolved/$part") || return 1
-                case $target in /*) resolved='' ;; esac
-                todo=$target/$todo
+                link=$(readlink "$root$resolved/$part") || return 1
+                case $link in /*) resolved='' ;; esac
+                todo=$link/$todo
             else
                 resolved=$resolved/$part
             fi
