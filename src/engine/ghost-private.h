@@ -3,6 +3,7 @@
  *
  *   ghost.c        orders, and the steps from the image to the end
  *   ghost-image.c  which image it is; fetching it
+ *   ghost-sweep.c  what earlier lives have left
  *   ghost-body.c   documents
  */
 #pragma once
@@ -49,7 +50,7 @@ typedef struct Ghost {
     json_t *mounts; /* owned */
     char image[GHOST_IMAGE_ID_MAX];
     char container[65];
-    int code; /* its exit code; -1: not known yet */
+    int code;                       /* its exit code; -1: not known yet */
     EngineCall *call, *wait, *look; /* under way; NULL: none */
     bool ending;                    /* an END has come */
     bool frozen;

@@ -305,7 +305,7 @@ def test_twenty_at_once(make, engine):
     results = [None] * 20
 
     def one(number):
-        results[number] = sh(warden, f"echo {number}; exit {number}")
+        results[number] = sh(warden, f"echo {number}; exit {number}", timeout=240)
 
     threads = [threading.Thread(target=one, args=(number,)) for number in range(20)]
     for thread in threads:
@@ -315,3 +315,108 @@ def test_twenty_at_once(make, engine):
     for number, result in enumerate(results):
         assert (result.code, result.stdout) == (number, f"{number}\n"), result
     none_left(engine)
+
+
+# From inside a container.
+
+NODE = "clawrden-test-npm"
+
+
+@pytest.fixture
+def npm_image(engine):
+    """This machine's node and npm on top of a base image."""
+    node, npm = (shutil.which(name) for name in ("node", "npm"))
+    if not node or not npm:
+        pytest.skip("needs node and npm")
+    home = os.path.dirname(os.path.dirname(os.path.realpath(npm)))
+    pack = subprocess.run(["tar", "-C", home, "-c", "."], stdout=subprocess.PIPE, check=True).stdout
+    engine.build(NODE, f"FROM {engine.image(IMAGE)}\nCOPY node /usr/local/bin/node\n"
+                 "ADD npm.tar /usr/local/lib/node_modules/npm/\n"
+                 "RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm\n",
+                 {"node": os.path.realpath(node), "npm.tar": pack})
+    if engine.run(NODE, "npm", "--version").code != 0:
+        pytest.skip("this machine's npm does not run in the base image")
+    return NODE
+
+
+@pytest.fixture
+def workspace(tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("ghost"))
+    for at in (os.path.dirname(os.path.dirname(path)), os.path.dirname(path), path):
+        os.chmod(at, 0o755)
+    os.chown(path, 1000, 1000)
+    return path
+
+
+def prison(engine, warden, workspace, command="tool", image=IMAGE, options=()):
+    """A container with the workspace at /app, in which `command` is a shim."""
+    return engine.prisoner(warden, image, options=[
+        "-v", f"{workspace}:/app", "-v", f"{harness.program('clawrden-shim')}:/usr/local/bin/{command}:ro",
+        *options])
+
+
+def inside(container, *command, directory="/app"):
+    return container.exec(*command, options=["--user", "1000:1000", "-w", directory])
+
+
+def test_npm_installs_a_package_for_a_python_container(make_warden, engine, npm_image, workspace):
+    warden = make_warden(ghost("npm"), ghost_images={"npm": npm_image}, allowed_paths=["/app/*"],
+                         warden_options={"options": ["--engine", engine.url]})
+    os.mkdir(os.path.join(workspace, "pkg"))
+    for path, text in (("package.json", {"name": "app", "version": "1.0.0"}),
+                       ("pkg/package.json", {"name": "pkg", "version": "2.3.4", "main": "index.js"})):
+        with open(os.path.join(workspace, path), "w", encoding="utf-8") as file:
+            json.dump(text, file)
+    subprocess.run(["chown", "-R", "1000:1000", workspace], check=True)
+    container = prison(engine, warden, workspace, "npm", "python:3.11-slim")
+    assert inside(container, "sh", "-c", "command -v node").code != 0
+    result = inside(container, "npm", "install", "--install-links", "./pkg")
+    assert result.code == 0, (result, warden.log())
+    installed = os.path.join(workspace, "node_modules", "pkg", "package.json")
+    with open(installed, encoding="utf-8") as file:
+        assert json.load(file)["version"] == "2.3.4"
+    assert os.stat(installed).st_uid == os.stat(os.path.join(workspace, "package-lock.json")).st_uid == 1000
+    record = warden.journal(event="started")[-1]
+    assert record["executor"] == "ghost" and record["container"] == container.id
+    none_left(engine)
+
+
+@pytest.fixture
+def governed(make_warden, engine):
+    engine.build("ghost-tool", f"FROM {engine.image(IMAGE)}\nCOPY tool /usr/local/bin/tool\n",
+                 {"tool": b"#!/bin/sh\nexec sh -c \"$1\"\n"})
+    return make_warden(ghost("tool"), ghost_images={"tool": "ghost-tool"},
+                       warden_options={"options": ["--engine", engine.url]})
+
+
+def test_a_directory_outside_of_any_mount_is_refused(governed, engine, workspace):
+    container = prison(engine, governed, workspace)
+    result = inside(container, "tool", "true", directory="/tmp")
+    assert result.code == 126 and "no bind mount" in result.stderr, (result, governed.log())
+    assert not containers(engine)
+
+
+def test_it_sees_the_callers_mount_and_nothing_more(governed, engine, workspace):
+    os.makedirs(os.path.join(workspace, "secret"))
+    for path in ("open", "secret/key"):
+        with open(os.path.join(workspace, path), "w", encoding="utf-8") as file:
+            file.write(path + "\n")
+    container = prison(engine, governed, workspace, options=["--tmpfs", "/app/secret", "-v", "/etc:/host-etc:ro"])
+    result = inside(container, "tool", "cat open; ls -A secret | wc -l; ls -d /host-etc /run/clawrden; pwd")
+    assert result.stdout.splitlines() == ["open", "0", "/app"], (result, governed.log())
+
+
+def test_a_read_only_mount_stays_read_only(governed, engine, workspace):
+    container = engine.prisoner(governed, IMAGE, options=[
+        "-v", f"{workspace}:/app:ro", "-v", f"{harness.program('clawrden-shim')}:/usr/local/bin/tool:ro"])
+    result = inside(container, "tool", "echo x > made")
+    assert result.code != 0 and "Read-only" in result.stderr, (result, governed.log())
+
+
+def test_an_image_that_looks_into_the_workspace_is_refused(make_warden, engine, workspace):
+    engine.build("ghost-bent", f"FROM {engine.image(IMAGE)}\nENV PATH=/app/bin:/usr/local/bin:/usr/bin:/bin\n")
+    warden = make_warden(ghost("tool"), ghost_images={"tool": "ghost-bent"},
+                         warden_options={"options": ["--engine", engine.url]})
+    container = prison(engine, warden, workspace)
+    result = inside(container, "tool")
+    assert result.code == 126 and "/app/bin" in result.stderr, (result, warden.log())
