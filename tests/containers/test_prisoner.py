@@ -21,7 +21,7 @@ seen = {}
 end = time.monotonic() + float(sys.argv[1])
 
 def attempt(pid, what):
-    """Whether it worked on what was still the runner afterwards."""
+    # It counts if it worked on what was still the runner afterwards.
     try:
         what()
     except OSError as error:
