@@ -10,6 +10,7 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -62,6 +63,22 @@ static int read_stopped(pid_t pid, unsigned skip, unsigned count, Filters *ret)
     return 0;
 }
 
+/* A process has one tracer at a time: another runner that reads the same filters is waited for. It
+ * lets go in no time, so what is refused for longer is refused. 0 or -errno. */
+static int seize(pid_t pid)
+{
+    const struct timespec pause = {.tv_nsec = 2L * 1000 * 1000};
+
+    for (int attempt = 0; attempt < 500; attempt++) {
+        if (trace(PTRACE_SEIZE, pid, 0, NULL) == 0)
+            return 0;
+        if (errno != EPERM)
+            return -errno;
+        (void)nanosleep(&pause, NULL);
+    }
+    return -EPERM;
+}
+
 int filters_read(pid_t pid, unsigned skip, unsigned count, Filters *ret)
 {
     int status = 0;
@@ -71,9 +88,10 @@ int filters_read(pid_t pid, unsigned skip, unsigned count, Filters *ret)
         return 0;
     if (count - skip > FILTERS_MAX)
         return -E2BIG;
-    if (trace(PTRACE_SEIZE, pid, 0, NULL) < 0)
-        return -errno;
-    int result = trace(PTRACE_INTERRUPT, pid, 0, NULL) < 0 ? -errno : 0;
+    int result = seize(pid);
+    if (result < 0)
+        return result;
+    result = trace(PTRACE_INTERRUPT, pid, 0, NULL) < 0 ? -errno : 0;
     if (result == 0 && waitpid(pid, &status, __WALL) < 0)
         result = -errno;
     if (result == 0 && !WIFSTOPPED(status))
