@@ -172,9 +172,11 @@ def test_security_04_path_traversal(prison):
 
 
 def test_security_05_environment_scrubbing(prison):
-    hostile = {"LD_PRELOAD": "/tmp/evil.so", "LD_LIBRARY_PATH": "/tmp", "BASH_ENV": "/tmp/evil.sh", "ENV": "/tmp/evil.sh",
-               "PYTHONPATH": "/tmp", "PYTHONSTARTUP": "/tmp/evil.py", "PERL5OPT": "-Mevil", "NODE_OPTIONS": "--require=/tmp/e",
-               "GIT_SSH_COMMAND": "/tmp/evil.sh", "PAGER": "/tmp/evil.sh", "IFS": "x", "PS4": "$(/tmp/evil.sh)",
+    hostile = {"LD_PRELOAD": "/tmp/evil.so", "LD_LIBRARY_PATH": "/tmp", "BASH_ENV": "/tmp/evil.sh",
+               "ENV": "/tmp/evil.sh",
+               "PYTHONPATH": "/tmp", "PYTHONSTARTUP": "/tmp/evil.py", "PERL5OPT": "-Mevil",
+               "NODE_OPTIONS": "--require=/tmp/e", "GIT_SSH_COMMAND": "/tmp/evil.sh", "PAGER": "/tmp/evil.sh", "IFS": "x",
+               "PS4": "$(/tmp/evil.sh)",
                "BASH_FUNC_id%%": "() { echo evil; }", "AWS_SECRET_ACCESS_KEY": "secret", "DOCKER_HOST": "tcp://evil",
                "SSH_AUTH_SOCK": "/tmp/agent", "GCONV_PATH": "/tmp", "MY_OWN": "1"}
     harmless = {"HOME": "/app", "LANG": "C.UTF-8", "TERM": "dumb", "PATH": "/usr/local/sbin:/usr/bin:/bin"}
@@ -317,7 +319,8 @@ def test_security_08_socket_permissions_and_the_api_socket(prison):
 
 
 def test_security_09_no_engine_socket_in_the_prisoner(prison):
-    names = prison.main.python("print(json.dumps([p for d in ('/run', '/var/run', '/tmp', '/app', '/') for p in os.listdir(d)]))")
+    names = prison.main.python("print(json.dumps([name for place in ('/run', '/var/run', '/tmp', '/app', '/')\n"
+                               "                  for name in os.listdir(place)]))")
     assert not [name for name in names if name.startswith(("docker", "containerd", "podman", "crio"))]
     mounts = prison.main.inspect_mounts()
     assert not [mount for mount in mounts if "sock" in mount["Source"] or mount["Source"] in ("/", "/run", "/var/run")]
@@ -383,7 +386,8 @@ def test_security_12_journal_out_of_reach(prison):
     warden = prison.warden
     paths = [warden.audit, os.path.dirname(warden.audit), os.path.join(warden.state_dir, "journal.head"), warden.base]
     for shell in ("bash", "/bin/dash"):
-        script = "for path; do for top in '' /proc/1/root /proc/self/root; do [ -e $top$path ] && echo $path; done; done; echo end"
+        script = ("for path; do for top in '' /proc/1/root /proc/self/root; do [ -e $top$path ] && echo $path; "
+                  "done; done; echo end")
         assert prison.main.run(shell, "-c", script, shell, *paths).stdout == "end\n"
     before = len(warden.lines())
     forged = 'x"}\n{"seq":1,"ts":"2026-01-01T00:00:00.000000Z","event":"started","request":"FORGED","argv":["x'
