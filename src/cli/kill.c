@@ -13,14 +13,13 @@
 
 /* A part of a container's id that people type; docker shows 12 digits. */
 #define CONTAINER_PREFIX_MIN 12u
-#define CONTAINER_ID_MAX 64u
 
 static const char usage_kill[] =
     "usage: clawrden-cli kill JAIL | --container ID | --all [--for 10m] [--reason TEXT] [--json]\n"
     "\n"
-    "Ends every running command with all its descendants (KILL, at once), cancels what\n"
-    "waits, and refuses new commands until `clawrden-cli resume`, or for a time.\n"
-    "Returns when what was killed is gone.\n"
+    "Ends every running command with all its descendants, and the containers they came from\n"
+    "(KILL, at once), cancels what waits, and refuses new commands until `clawrden-cli\n"
+    "resume`, or for a time. Returns when what was killed is gone.\n"
     "\n"
     "  --container ID  one container: its whole id, or its first 12 digits or more\n"
     "  --all           every jail, and those that come later\n"
@@ -30,8 +29,9 @@ static const char usage_kill[] =
 static const char usage_pause[] =
     "usage: clawrden-cli pause JAIL | --container ID | --all [--for 10m] [--reason TEXT] [--json]\n"
     "\n"
-    "Freezes every running command where it stands, and refuses new ones until\n"
-    "`clawrden-cli resume`, or for a time. What waits can still be decided; what is\n"
+    "Freezes every running command and the containers they came from where they stand, and\n"
+    "refuses new ones until `clawrden-cli resume`, or for a time. What waits can still be decided; "
+    "what is\n"
     "approved meanwhile runs when it is resumed. Timeouts run on.\n"
     "\n"
     "  --container ID  one container: its whole id, or its first 12 digits or more\n"
@@ -60,6 +60,24 @@ typedef struct Wish {
     bool all;
 } Wish;
 
+/* Containers that did not do as ordered; how many. */
+static size_t print_failures(const json_t *answer)
+{
+    const json_t *failures = json_object_get(answer, "failed"), *failure;
+    size_t i;
+
+    json_array_foreach(failures, i, failure)
+    {
+        Buffer line = BUFFER_EMPTY(8192);
+        show_member(&line, failure, "container", 80);
+        buffer_puts(&line, ": ");
+        show_member(&line, failure, "why", 1000);
+        _cleanup_free_ char *text = buffer_take_string(&line);
+        cli_error("container %s", text ? text : "");
+    }
+    return json_array_size(failures);
+}
+
 /* What the warden did, and what of it is not as it should be. */
 static int print_result(const Verb *verb, const json_t *answer)
 {
@@ -77,6 +95,8 @@ static int print_result(const Verb *verb, const json_t *answer)
         buffer_printf(&out, " (%llu running frozen)", show_number(answer, "frozen"));
     else
         buffer_printf(&out, " (%llu go on)", show_number(answer, "resumed"));
+    if (show_number(answer, "containers") > 0)
+        buffer_printf(&out, ", containers: %llu", show_number(answer, "containers"));
     if (json_is_string(json_object_get(answer, "until"))) {
         buffer_puts(&out, ", until ");
         show_member(&out, answer, "until", 40);
@@ -84,60 +104,23 @@ static int print_result(const Verb *verb, const json_t *answer)
     buffer_puts(&out, "\n");
     show_print(&out);
     if (alive > 0)
-        cli_error("%llu killed commands are still there: they wait for the kernel, and end as soon "
+        cli_error("%llu killed commands or containers are still there: they wait for the kernel, "
+                  "and end as soon "
                   "as it lets them",
                   alive);
     if (!saved)
         cli_error("in force, but the warden could not write it down (%s): its next start will not "
                   "know it",
                   json_string_value(json_object_get(answer, "problem")));
-    return alive > 0 || !saved ? CLI_REFUSED : CLI_DONE;
+    bool all_did = print_failures(answer) == 0;
+    return alive > 0 || !saved || !all_did ? CLI_REFUSED : CLI_DONE;
 }
 
-/* The whole id that begins so: NULL when it is none or not the only one (said). Owned. */
-static char *resolve_container(const Cli *cli, const char *prefix, int *ret_exit)
+/* A part of an id is the warden's to complete; less than people see anywhere is a slip. */
+static bool is_too_short(const char *container)
 {
-    _cleanup_(client_answer_done)
-    ClientAnswer answer = {0};
-    const char *found = NULL;
-    const json_t *container;
-    size_t i, size = strlen(prefix), n_found = 0;
-
-    *ret_exit = client_call(cli, "GET", "/api/containers", NULL, &answer);
-    if (*ret_exit != CLI_DONE)
-        return NULL;
-    json_array_foreach(json_object_get(answer.json, "containers"), i, container)
-    {
-        const char *id = json_string_value(json_object_get(container, "id"));
-        if (id && strncmp(id, prefix, size) == 0) {
-            found = id;
-            n_found++;
-        }
-    }
-    *ret_exit = CLI_REFUSED;
-    if (n_found == 1)
-        return strdup(found);
-    if (n_found == 0)
-        cli_error("nobody here knows a container whose id begins with %s", prefix);
-    else
-        cli_error("%zu containers have an id that begins with %s; say more of it", n_found, prefix);
-    return NULL;
-}
-
-/* A part of an id is looked up; a whole one, or a name, is the warden's to know. */
-static int find_container(const Cli *cli, const CliSyntax *syntax, Wish *wish, char **ret_owned)
-{
-    size_t size = strlen(wish->container);
-    int result = CLI_DONE;
-
-    if (strspn(wish->container, "0123456789abcdef") != size || size >= CONTAINER_ID_MAX)
-        return CLI_DONE;
-    if (size < CONTAINER_PREFIX_MIN)
-        return cli_usage_error(syntax, "say at least the first %u digits of the container's id",
-                               CONTAINER_PREFIX_MIN);
-    *ret_owned = resolve_container(cli, wish->container, &result);
-    wish->container = *ret_owned;
-    return *ret_owned ? CLI_DONE : result;
+    size_t size = strlen(container);
+    return strspn(container, "0123456789abcdef") == size && size < CONTAINER_PREFIX_MIN;
 }
 
 /* NULL: one of the texts is not UTF-8, or no memory. */
@@ -181,7 +164,6 @@ int kill_main(Cli *cli, int argc, char **argv)
         .usage = verb->usage, .options = resumes ? resuming : stopping, .most = 1};
     _cleanup_(client_answer_done)
     ClientAnswer answer = {0};
-    _cleanup_free_ char *container = NULL;
     uint64_t for_ms = 0;
     int first;
 
@@ -194,11 +176,9 @@ int kill_main(Cli *cli, int argc, char **argv)
     if (wish.for_text && (clock_parse_duration(wish.for_text, &for_ms) < 0 || for_ms < 1000))
         return cli_usage_error(&syntax, "--for is a time from 1s to a year (30s, 10m, 2h), not %s",
                                wish.for_text);
-    if (wish.container) {
-        result = find_container(cli, &syntax, &wish, &container);
-        if (result != CLI_DONE)
-            return result;
-    }
+    if (wish.container && is_too_short(wish.container))
+        return cli_usage_error(&syntax, "say at least the first %u digits of the container's id",
+                               CONTAINER_PREFIX_MIN);
     json_t *body = body_of(&wish, for_ms);
     if (!body)
         return cli_usage_error(&syntax, "names and reasons are text in UTF-8");
@@ -210,6 +190,7 @@ int kill_main(Cli *cli, int argc, char **argv)
         return print_result(verb, answer.json);
     show_json(answer.json);
     return show_number(answer.json, "alive") == 0 &&
+                   json_array_size(json_object_get(answer.json, "failed")) == 0 &&
                    json_is_true(json_object_get(answer.json, "saved"))
                ? CLI_DONE
                : CLI_REFUSED;

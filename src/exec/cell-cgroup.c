@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "exec/cell.h"
+#include "exec/freezer.h"
 #include "exec/supervisor.h"
 
 /* More processes than this are not counted, only killed. */
@@ -105,6 +106,8 @@ static void kill_all(Cell *cell)
         log_error("cannot kill a cgroup: %s", strerror(-result));
         (void)cgroup_leaf_signal(cell->leaf, SIGKILL);
     }
+    if (cell->container && cell->container->is_frozen)
+        cgroup_leaf_visit(cell->leaf, freezer_release);
 }
 
 static void freeze(Cell *cell, bool frozen)

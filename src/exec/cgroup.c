@@ -22,11 +22,14 @@
 #include "base/digest.h"
 #include "base/fd.h"
 #include "base/pidref.h"
+#include "exec/freezer.h"
 #include "exec/image.h"
 
 #define MOUNTINFO_MAX (4u * 1024 * 1024)
 /* How long what an earlier run left may take to die. */
 #define SWEEP_MS 2000
+/* What has not died by then may be frozen in a hierarchy of version 1. */
+#define THAW_AFTER_MS UINT64_C(100)
 /* A tree's name: the prefix and this many digits of the run directory's digest. */
 #define TREE_PREFIX "clawrden-"
 #define TREE_DIGITS 16
@@ -162,12 +165,14 @@ static int kill_and_wait(int directory_fd, int timeout_ms)
     result = write_file(directory_fd, "cgroup.kill", "1");
     if (result < 0)
         return result;
-    while ((result = read_populated(events_fd)) == 1) {
-        uint64_t now = clock_monotonic_ms();
+    for (bool released = false; (result = read_populated(events_fd)) == 1; released = true) {
+        uint64_t now = clock_monotonic_ms(), left = end > now ? end - now : 0;
         struct pollfd wait = {.fd = events_fd, .events = POLLPRI};
-        if (now >= end)
+        if (left == 0)
             return -ETIMEDOUT;
-        (void)poll(&wait, 1, (int)(end - now));
+        if (poll(&wait, 1, (int)(released || left < THAW_AFTER_MS ? left : THAW_AFTER_MS)) == 0 &&
+            !released)
+            freezer_release_below(directory_fd); /* a container of theirs may be frozen */
     }
     return result;
 }
@@ -561,6 +566,14 @@ int cgroup_leaf_signal(const CgroupLeaf *leaf, int signal_number)
         pidref_done(&process);
     }
     return count;
+}
+
+void cgroup_leaf_visit(const CgroupLeaf *leaf, void (*visit)(pid_t pid))
+{
+    _cleanup_(fclosep)
+    FILE *procs = open_procs(leaf);
+    for (pid_t pid; procs && (pid = next_pid(procs)) > 0;)
+        visit(pid);
 }
 
 int cgroup_leaf_kill(CgroupLeaf *leaf)

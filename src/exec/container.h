@@ -64,6 +64,7 @@ struct Container {
     PrivateMounts *mounts; /* owned */
     size_t n_mounts;
     bool has_ended;
+    bool is_frozen;   /* by the kill switch (container-orders.c) */
     unsigned n_users; /* cells and others that point here */
     CgroupTree *tree; /* owned: its requests' leaves, where cgroup2 has its limits; else NULL */
     Cell *spare;      /* join.h: a runner that has joined it */

@@ -7,6 +7,7 @@
  *   requests.c   the table of requests and their life after that
  *   installs.c   jails into running containers
  *   ghost.c      those whose command runs in an ephemeral container
+ *   container-orders.c  whole containers frozen, thawed, ended
  *   cell*.c      where a request's processes live
  */
 #pragma once
@@ -51,6 +52,7 @@ typedef struct Jail Jail;
 typedef struct Door Door;
 typedef struct Disposal Disposal;
 typedef struct Installation Installation;
+typedef struct ContainerOrder ContainerOrder;
 
 typedef struct Request {
     Executor *executor;
@@ -109,6 +111,7 @@ struct Executor {
     Disposal *disposals; /* what could not be disposed of yet */
     struct event retry_event;
     Installation *installations; /* under way */
+    ContainerOrder *container_orders;
     CellBlock *block;
     Containers *containers;
     Identity self;
@@ -161,6 +164,11 @@ void requests_free(Executor *executor);
 /* MESSAGE_INSTALL: the answer follows. 0 or -EPROTO. */
 int install_order_take(Executor *executor, const LinkFrame *frame);
 void installations_free(Executor *executor);
+
+/* container-orders.c */
+/* EXEC_CONTAINER. False: fatal to the sender. */
+bool container_order_take(Executor *executor, const LinkFrame *frame);
+void container_orders_free(Executor *executor);
 
 /* The executor cannot go on. */
 void executor_lose(Executor *executor, const char *why);

@@ -71,7 +71,8 @@ static void on_warden_frame(Link *link UNUSED, LinkFrame *frame, void *userdata)
 {
     Executor *executor = userdata;
 
-    if (!request_obey(executor, frame))
+    if (frame->type == EXEC_CONTAINER ? !container_order_take(executor, frame)
+                                      : !request_obey(executor, frame))
         executor_lose(executor, "the warden broke its protocol");
 }
 
@@ -304,6 +305,7 @@ static void finish(Executor *executor)
         requests_free(executor);
     executor->block = cell_block_free(executor->block);
     installations_free(executor);
+    container_orders_free(executor);
     executor->containers = containers_free(executor->containers);
     doors_free(executor);
     executor->engine = link_free(executor->engine);

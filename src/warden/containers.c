@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "warden/answers.h"
+#include "warden/control.h"
 #include "warden/request.h"
 #include "wire/containers.h"
 
@@ -94,6 +95,8 @@ int containers_take(Warden *warden, const LinkFrame *frame)
         container->next = warden->containers;
         warden->containers = container;
     }
+    if (told.state != CONTAINER_GONE)
+        control_meet_container(warden, told.id, told.state == CONTAINER_UNGOVERNED ? "" : told.jail);
     if (!told.again && told.state != CONTAINER_WAITING)
         record(warden, &told);
     return 0;

@@ -27,6 +27,8 @@ typedef struct Order {
 
 typedef struct Effect {
     unsigned killed, cancelled;
+    uint64_t orders;   /* the key of those about containers */
+    unsigned n_orders; /* of them: kills */
     Followed followed;
 } Effect;
 
@@ -40,6 +42,22 @@ static bool is_meant(const Order *order, const Jail *jail)
 {
     return actor_sees(order->actor, jail->name) &&
            (order->scope == SWITCH_SCOPE_ALL || strcmp(jail->name, order->name) == 0);
+}
+
+/* Is the container? It need not have a jail. */
+static bool is_container_meant(const Order *order, const SwitchContainer *container)
+{
+    if (order->scope == SWITCH_SCOPE_CONTAINER)
+        return strcmp(container->id, order->name) == 0;
+    return actor_sees(order->actor, container->jail) &&
+           (order->scope == SWITCH_SCOPE_ALL || strcmp(container->jail, order->name) == 0);
+}
+
+/* Is the request one of those that the order is for? */
+static bool is_request_meant(const Request *request, SwitchScope scope, const char *name)
+{
+    return scope != SWITCH_SCOPE_CONTAINER ||
+           (request->facts && strcmp(request->facts->prepared.container, name) == 0);
 }
 
 /* The table. */
@@ -124,9 +142,27 @@ static int change_all(Warden *warden, const Order *order)
     return 0;
 }
 
+static int change_container(Warden *warden, const Order *order)
+{
+    Switch *before = switches_find(&warden->switches, SWITCH_SCOPE_CONTAINER, order->name);
+    Switch entry = entry_of(order, SWITCH_SCOPE_CONTAINER, order->name);
+    int result = 0;
+
+    if (order->wanted != SWITCH_RUNNING)
+        result = switches_set(&warden->switches, &entry);
+    else if (before)
+        switches_remove(&warden->switches, before);
+    if (result == 0)
+        record_order(warden, order, &entry);
+    return result;
+}
+
 static int change(Warden *warden, const Order *order)
 {
     int result = 0;
+
+    if (order->scope == SWITCH_SCOPE_CONTAINER)
+        return change_container(warden, order);
 
     if (order->scope == SWITCH_SCOPE_ALL && !is_confined(order))
         return change_all(warden, order);
@@ -140,18 +176,43 @@ static int change(Warden *warden, const Order *order)
 
 static void kill_jail(Jail *jail, const Order *order, Effect *effect)
 {
+    const char *container = order->scope == SWITCH_SCOPE_CONTAINER ? order->name : NULL;
+
     for (Request *request = jail->requests, *next; request; request = next) {
         next = request->next;
+        if (!is_request_meant(request, order->scope, order->name))
+            continue;
         bool ran = request_kill(request, order->actor, *order->reason ? order->reason : NULL);
         effect->killed += ran;
         effect->cancelled += !ran;
     }
     effect->cancelled +=
-        questions_cancel(jail->warden, jail, NULL, "an operator ended everything in this jail");
-    grants_on_kill(jail->warden, jail, NULL, order->actor);
+        questions_cancel(jail->warden, jail, container,
+                         container ? "an operator ended everything in this container"
+                                   : "an operator ended everything in this jail");
+    grants_on_kill(jail->warden, jail, container, order->actor);
+}
+
+static void kill_containers(Warden *warden, const Order *order, Effect *effect)
+{
+    for (const SwitchContainer *container = warden->switches.containers; container;
+         container = container->next)
+        if (is_container_meant(order, container))
+            effect->n_orders += control_kill_container(warden, effect->orders, container);
 }
 
 /* The answer. */
+
+static unsigned dying_in(const Jail *jail, const SwitchCall *call)
+{
+    unsigned dying = 0;
+
+    if (call->scope != SWITCH_SCOPE_CONTAINER)
+        return jail->n_dying;
+    for (const Request *request = jail->requests; request; request = request->next)
+        dying += request->dying && is_request_meant(request, call->scope, call->name);
+    return dying;
+}
 
 static unsigned alive_of(Warden *warden, const SwitchCall *call)
 {
@@ -161,13 +222,14 @@ static unsigned alive_of(Warden *warden, const SwitchCall *call)
     for (const Jail *jail = warden->jails; jail; jail = jail->next)
         if (actor_sees(&actor, jail->name) &&
             (call->scope != SWITCH_SCOPE_JAIL || strcmp(jail->name, call->name) == 0))
-            alive += jail->n_dying;
+            alive += dying_in(jail, call);
     return alive;
 }
 
 static void call_done(SwitchCall *call)
 {
     buffer_done(&call->json);
+    buffer_done(&call->failures);
     free(call->jails);
 }
 
@@ -176,7 +238,14 @@ static void finish(Warden *warden, size_t index)
     SwitchCall call = warden->switch_calls[index];
 
     warden->switch_calls[index] = warden->switch_calls[--warden->n_switch_calls];
-    json_put_member_u64(&call.json, "alive", alive_of(warden, &call));
+    json_put_member_u64(&call.json, "containers", call.n_containers);
+    json_put_name(&call.json, "failed");
+    buffer_put_u8(&call.json, '[');
+    buffer_put(&call.json, call.failures.bytes, call.failures.size);
+    buffer_put_u8(&call.json, ']');
+    json_put_member_u64(&call.json, "alive",
+                        alive_of(warden, &call) +
+                            (call.wanted == SWITCH_KILLED ? call.n_waiting : 0));
     json_put_member_bool(&call.json, "saved", call.is_saved && call.save_error == 0);
     if (!call.is_saved || call.save_error != 0)
         json_put_member(&call.json, "problem",
@@ -192,7 +261,8 @@ static void look_at_calls(Warden *warden)
 
     for (size_t i = warden->n_switch_calls; i-- > 0;) {
         const SwitchCall *call = &warden->switch_calls[i];
-        if (now >= call->give_up_ms || (call->is_saved && alive_of(warden, call) == 0))
+        if (now >= call->give_up_ms ||
+            (call->is_saved && call->n_waiting == 0 && alive_of(warden, call) == 0))
             finish(warden, i);
     }
 }
@@ -209,6 +279,25 @@ static void on_call_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *us
 
 void control_on_ended(Warden *warden)
 {
+    look_at_calls(warden);
+}
+
+void control_on_container_done(Warden *warden, uint64_t key, const char *id, bool done,
+                               const char *failure)
+{
+    for (size_t i = 0; i < warden->n_switch_calls && key != 0; i++) {
+        SwitchCall *call = &warden->switch_calls[i];
+        if (call->orders != key || call->n_waiting == 0)
+            continue;
+        call->n_waiting--;
+        call->n_containers += done;
+        if (failure) {
+            buffer_puts(&call->failures, call->failures.size > 0 ? ",{" : "{");
+            json_put_member(&call->failures, "container", id);
+            json_put_member(&call->failures, "why", failure);
+            buffer_put_u8(&call->failures, '}');
+        }
+    }
     look_at_calls(warden);
 }
 
@@ -280,7 +369,11 @@ static void await(Warden *warden, uint64_t key, const Order *order, const Effect
                          .give_up_ms = clock_monotonic_ms() + CALL_TIME_MAX_MS,
                          .scope = order->scope,
                          .jails = strdup(order->actor->jails),
-                         .json = BUFFER_EMPTY(ANSWER_MAX)};
+                         .wanted = order->wanted,
+                         .orders = effect->orders,
+                         .n_waiting = effect->n_orders + effect->followed.n_orders,
+                         .json = BUFFER_EMPTY(ANSWER_MAX),
+                         .failures = BUFFER_EMPTY(ANSWER_MAX / 4)};
     (void)snprintf(call->name, sizeof call->name, "%s", order->name);
     begin_answer(warden, &call->json, order, effect);
     if (!warden->call_timer)
@@ -308,7 +401,7 @@ static void refuse_change(Warden *warden, uint64_t key, int error)
 
 static void obey(Warden *warden, uint64_t key, const Order *order)
 {
-    Effect effect = {.killed = 0};
+    Effect effect = {.orders = ++warden->last_orders};
 
     int result = change(warden, order);
     if (result < 0) {
@@ -316,12 +409,36 @@ static void obey(Warden *warden, uint64_t key, const Order *order)
         return;
     }
     for (Jail *jail = warden->jails; jail && order->wanted == SWITCH_KILLED; jail = jail->next)
-        if (is_meant(order, jail))
+        if (order->scope == SWITCH_SCOPE_CONTAINER || is_meant(order, jail))
             kill_jail(jail, order, &effect);
-    effect.followed = control_follow(warden);
+    if (order->wanted == SWITCH_KILLED)
+        kill_containers(warden, order, &effect);
+    effect.followed = control_follow(warden, effect.orders);
     control_save(warden);
     control_arm(warden);
     await(warden, key, order, &effect);
+}
+
+/* The same of a container; its whole id is the order's name then. */
+static bool is_container_possible(Warden *warden, uint64_t key, Order *order,
+                                  char id[static SWITCH_NAME_SIZE])
+{
+    int result = control_find_container(warden, order->actor, order->name, id);
+    const Switch *now =
+        result == 0 ? switches_find(&warden->switches, SWITCH_SCOPE_CONTAINER, id) : NULL;
+
+    order->name = id;
+    if (result == -ENOENT)
+        answer_error(warden, key, 404, "not_found", "nobody here knows a container of this id");
+    else if (result < 0)
+        answer_error(warden, key, 409, "not_unique",
+                     "several containers have an id that begins so; say more of it");
+    else if (order->wanted == SWITCH_PAUSED && now && now->state == SWITCH_KILLED)
+        answer_error(warden, key, 409, "killed",
+                     "it is killed, and that is more than paused; resume it first");
+    else
+        return true;
+    return false;
 }
 
 /* True: the order is for something that is there, and that the actor may see; else answered. */
@@ -336,10 +453,7 @@ static bool is_possible(Warden *warden, uint64_t key, const Order *order)
         }
     }
     if (n_meant == 0 && (order->scope != SWITCH_SCOPE_ALL || is_confined(order))) {
-        answer_error(warden, key, 404, "not_found",
-                     order->scope == SWITCH_SCOPE_CONTAINER
-                         ? "nobody here knows a container of this id"
-                         : "there is no jail of this name");
+        answer_error(warden, key, 404, "not_found", "there is no jail of this name");
         return false;
     }
     if (n_meant > 0 && n_weaker == n_meant) {
@@ -360,6 +474,7 @@ void control_call(Warden *warden, uint16_t type, uint64_t key, const Actor *acto
                    .name = reader_string(reader),
                    .for_ms = reader_u64(reader),
                    .reason = reader_string(reader)};
+    char id[SWITCH_NAME_SIZE];
 
     if (!reader_done(reader) || order.scope < SWITCH_SCOPE_JAIL ||
         order.scope >= SWITCH_SCOPE_MAX_ || strlen(order.name) >= SWITCH_NAME_SIZE ||
@@ -369,6 +484,7 @@ void control_call(Warden *warden, uint16_t type, uint64_t key, const Actor *acto
         answer_error(warden, key, 500, "internal", "malformed call");
     else if (warden->n_switch_calls == SWITCH_CALLS_MAX)
         answer_error(warden, key, 503, "busy", "too many such calls are on their way");
-    else if (is_possible(warden, key, &order))
+    else if (order.scope == SWITCH_SCOPE_CONTAINER ? is_container_possible(warden, key, &order, id)
+                                                   : is_possible(warden, key, &order))
         obey(warden, key, &order);
 }

@@ -69,9 +69,9 @@ void control_record_resume(Warden *warden, const Switch *entry, const char *by, 
 
 /* In force. */
 
-Followed control_follow(Warden *warden)
+Followed control_follow(Warden *warden, uint64_t key)
 {
-    Followed followed = {.frozen = 0};
+    Followed followed = {.n_orders = control_follow_containers(warden, key)};
 
     for (Jail *jail = warden->jails; jail; jail = jail->next) {
         for (Request *request = jail->requests, *next; request; request = next) {
@@ -127,7 +127,7 @@ static void on_switch_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *
         changed = true;
     }
     if (changed) {
-        (void)control_follow(warden);
+        (void)control_follow(warden, 0);
         control_save(warden);
     }
     control_arm(warden);
@@ -193,6 +193,7 @@ void control_begin(Warden *warden)
     for (const Switch *entry = warden->switches.first; entry; entry = entry->next)
         if (entry->state != SWITCH_RUNNING)
             control_record_stop(warden, entry, "still, after a start of the warden: ");
+    control_freeze_again(warden);
     control_arm(warden);
 }
 
@@ -243,13 +244,13 @@ void control_put_jail(Buffer *json, const Jail *jail)
 }
 
 /* An entry for everything concerns everybody. */
-static bool sees(const Actor *actor, const Switch *entry)
+static bool sees(Warden *warden, const Actor *actor, const Switch *entry)
 {
     if (entry->state == SWITCH_RUNNING)
         return false;
     if (entry->scope == SWITCH_SCOPE_JAIL)
         return actor_sees(actor, entry->name);
-    return entry->scope == SWITCH_SCOPE_ALL || !*actor->jails;
+    return entry->scope == SWITCH_SCOPE_ALL || control_sees_container(warden, actor, entry->name);
 }
 
 void control_put_table(Warden *warden, Buffer *json, const Actor *actor)
@@ -259,7 +260,7 @@ void control_put_table(Warden *warden, Buffer *json, const Actor *actor)
     json_put_name(json, "switches");
     buffer_put_u8(json, '[');
     for (const Switch *entry = warden->switches.first; entry; entry = entry->next) {
-        if (!sees(actor, entry))
+        if (!sees(warden, actor, entry))
             continue;
         buffer_puts(json, first ? "" : ",");
         put_entry(json, entry);

@@ -22,6 +22,11 @@ void control_begin(Warden *warden);
 int control_take_saved(Warden *warden, const LinkFrame *frame);
 /* A request that was killed while it ran is gone. */
 void control_on_ended(Warden *warden);
+/* A container that is in this jail ("": in none): a command comes from it, or labels announced it.
+ * It is frozen if its jail is. */
+void control_meet_container(Warden *warden, const char *id, const char *jail);
+/* EXEC_CONTAINER_DONE. 0 or -EPROTO. */
+int control_take_done(Warden *warden, const LinkFrame *frame);
 /* Nobody waits for the answers any more. */
 void control_forget_calls(Warden *warden);
 void control_done(Warden *warden);

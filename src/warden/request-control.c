@@ -40,6 +40,9 @@ static void put_stop(Buffer *text, const Switch *stop)
 
 bool request_refused_by_switch(Request *request)
 {
+    if (request->facts)
+        control_meet_container(request->warden, request->facts->prepared.container,
+                               request->jail->name);
     const Switch *stop = request_switch(request);
     Buffer text = BUFFER_EMPTY(WORDS_MAX);
 
@@ -131,8 +134,12 @@ int request_follow_switch(Request *request)
 
 void request_refuse_killed(Request *request)
 {
+    const Switch *stop = request_switch(request);
+    bool is_container = stop && stop->scope == SWITCH_SCOPE_CONTAINER;
+
     request_end_refused(request, JOURNAL_KILLED, EXIT_DENIED, "denied", NULL,
-                        "an operator ended everything in this jail");
+                        is_container ? "an operator ended everything in this container"
+                                     : "an operator ended everything in this jail");
 }
 
 /* Whoever killed it, not whoever approved it before. */

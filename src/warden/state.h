@@ -176,7 +176,12 @@ typedef struct SwitchCall {
     SwitchScope scope;
     char name[SWITCH_NAME_SIZE];
     char *jails; /* owned: the actor's */
-    Buffer json; /* owned: the answer without its end */
+    SwitchState wanted;
+    uint64_t orders;       /* the key of its orders about containers */
+    unsigned n_waiting;    /* of them, without an answer */
+    unsigned n_containers; /* that did as ordered */
+    Buffer json;           /* owned: the answer without its end */
+    Buffer failures;       /* owned: of containers, JSON objects with commas between them */
 } SwitchCall;
 
 #define SWITCH_CALLS_MAX 16u
@@ -225,6 +230,7 @@ struct Warden {
     uint64_t n_saves, n_saved;  /* of the table: asked for, answered */
     SwitchCall switch_calls[SWITCH_CALLS_MAX];
     size_t n_switch_calls;
+    uint64_t last_orders; /* the newest key of orders about containers */
     struct event *call_timer;
     JailCall jail_calls[JAIL_CALLS_MAX];
     size_t n_jail_calls;

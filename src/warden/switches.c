@@ -1,7 +1,7 @@
 /*
  * See switches.h. The text: a first line that names the format, one line of eight fields for each
- * entry with tabs between them, and "end COUNT". A control character, a '%' or a byte beyond ASCII
- * is %HH in a field.
+ * entry with tabs between them, one of three for each frozen container, and "end COUNT" of both. A
+ * control character, a '%' or a byte beyond ASCII is %HH in a field.
  */
 #include "warden/switches.h"
 
@@ -14,6 +14,7 @@
 
 #define FIRST_LINE "clawrden switches 1"
 #define FIELDS 8u
+#define FROZEN "frozen" /* a line of its own kind, with three fields */
 #define FIELD_MAX 1024u /* bytes, decoded */
 #define TIME_DIGITS_MAX 18u
 
@@ -52,6 +53,8 @@ void switches_done(Switches *switches)
         switches->first = next;
     }
     switches->count = 0;
+    while (switches->containers)
+        switches_remove_container(switches, switches->containers);
 }
 
 Switch *switches_find(const Switches *switches, SwitchScope scope, const char *name)
@@ -119,6 +122,62 @@ void switches_remove(Switches *switches, Switch *entry)
     switch_free(entry);
 }
 
+/* Containers. */
+
+static SwitchContainer **find_container(Switches *switches, const char *id, const char *jail)
+{
+    SwitchContainer **link = &switches->containers;
+
+    while (*link && (strcmp((*link)->id, id) != 0 || strcmp((*link)->jail, jail) != 0))
+        link = &(*link)->next;
+    return link;
+}
+
+void switches_remove_container(Switches *switches, SwitchContainer *container)
+{
+    SwitchContainer **link = &switches->containers;
+
+    while (*link != container)
+        link = &(*link)->next;
+    *link = container->next;
+    switches->n_containers--;
+    free(container);
+}
+
+static bool make_room(Switches *switches)
+{
+    SwitchContainer *oldest = NULL;
+
+    if (switches->n_containers < SWITCH_CONTAINERS_MAX)
+        return true;
+    for (SwitchContainer *container = switches->containers; container; container = container->next)
+        oldest = container->frozen ? oldest : container;
+    if (oldest)
+        switches_remove_container(switches, oldest);
+    return oldest != NULL;
+}
+
+SwitchContainer *switches_meet_container(Switches *switches, const char *id, const char *jail,
+                                         bool *ret_new)
+{
+    SwitchContainer **link = find_container(switches, id, jail), *container = *link;
+
+    *ret_new = container == NULL;
+    if (container) {
+        *link = container->next;
+    } else {
+        if (strlen(id) >= sizeof container->id || strlen(jail) >= sizeof container->jail ||
+            !make_room(switches) || !(container = calloc(1, sizeof *container)))
+            return NULL;
+        (void)snprintf(container->id, sizeof container->id, "%s", id);
+        (void)snprintf(container->jail, sizeof container->jail, "%s", jail);
+        switches->n_containers++;
+    }
+    container->next = switches->containers;
+    switches->containers = container;
+    return container;
+}
+
 uint64_t switches_next_end(const Switches *switches)
 {
     uint64_t next = 0;
@@ -159,7 +218,18 @@ void switches_encode(const Switches *switches, Buffer *text)
         put_field(text, entry->reason);
         buffer_put_u8(text, '\n');
     }
-    buffer_printf(text, "end %zu\n", switches->count);
+    size_t n_frozen = 0;
+    for (const SwitchContainer *container = switches->containers; container;
+         container = container->next) {
+        if (!container->frozen)
+            continue;
+        put_field(text, FROZEN);
+        put_field(text, container->id);
+        put_field(text, container->jail);
+        buffer_put_u8(text, '\n');
+        n_frozen++;
+    }
+    buffer_printf(text, "end %zu\n", switches->count + n_frozen);
 }
 
 static int hex_value(char digit)
@@ -243,6 +313,24 @@ static int take_entry(Switches *switches, char *const *fields)
     return result == -ENOSPC ? -EBADMSG : result;
 }
 
+/* "frozen", id, jail. */
+static int take_frozen(Switches *switches, const char *line, const char *end)
+{
+    char *kind = take_field(&line, end), *id = take_field(&line, end);
+    char *jail = take_field(&line, end);
+    bool is_new = false;
+    SwitchContainer *container = NULL;
+
+    if (kind && id && jail && *id && line == end)
+        container = switches_meet_container(switches, id, jail, &is_new);
+    if (container)
+        container->frozen = true;
+    free(kind);
+    free(id);
+    free(jail);
+    return container && is_new ? 0 : -EBADMSG;
+}
+
 static int take_line(Switches *switches, const char *line, const char *end)
 {
     char *fields[FIELDS] = {NULL};
@@ -271,10 +359,13 @@ int switches_decode(const char *text, size_t size, Switches *ret)
         if (first && (length != strlen(FIRST_LINE) || memcmp(at, FIRST_LINE, length) != 0))
             return -EBADMSG;
         if (!first && stop + 1 == end) {
-            int written = snprintf(last, sizeof last, "end %zu", ret->count);
+            int written = snprintf(last, sizeof last, "end %zu", ret->count + ret->n_containers);
             return (size_t)written == length && memcmp(at, last, length) == 0 ? 0 : -EBADMSG;
         }
-        int result = first ? 0 : take_line(ret, at, stop);
+        int result = first ? 0
+                     : strncmp(at, FROZEN "\t", strlen(FROZEN) + 1) == 0
+                         ? take_frozen(ret, at, stop)
+                         : take_line(ret, at, stop);
         if (result < 0)
             return result;
         first = false;

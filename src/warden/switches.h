@@ -20,6 +20,7 @@
 #include "wire/message.h"
 
 #define SWITCHES_MAX 128u
+#define SWITCH_CONTAINERS_MAX 512u      /* known at the same time */
 #define SWITCH_NAME_SIZE 80u            /* a jail's name or a container's id, and a NUL */
 #define SWITCH_REASON_MAX 300u          /* bytes, as the operator gave them */
 #define SWITCHES_TEXT_MAX (400u * 1024) /* of the whole table as text; a message holds it */
@@ -42,9 +43,21 @@ typedef struct Switch {
     struct Switch *next;
 } Switch;
 
+/* A container that commands have come from, or that labels announced, and the jail it is in; one
+ * entry for each jail that it is in. Those that are frozen are kept on disk: nobody else would
+ * thaw them after a restart. */
+typedef struct SwitchContainer {
+    char id[SWITCH_NAME_SIZE];
+    char jail[SWITCH_NAME_SIZE]; /* "": in none */
+    bool frozen, dying;          /* or it has been ordered */
+    struct SwitchContainer *next;
+} SwitchContainer;
+
 typedef struct Switches {
     Switch *first;
     size_t count;
+    SwitchContainer *containers; /* the one heard of last is the first */
+    size_t n_containers;
 } Switches;
 
 void switches_done(Switches *switches);
@@ -57,6 +70,11 @@ const Switch *switches_of(const Switches *switches, const char *jail, const char
  * SWITCHES_MAX; then nothing has changed. */
 int switches_set(Switches *switches, const Switch *wanted);
 void switches_remove(Switches *switches, Switch *entry);
+/* The entry, put first; made when there is none (the frozen ones apart, whoever was not heard of
+ * for longest makes room). `ret_new`: it was made. NULL: no room, or no memory. */
+SwitchContainer *switches_meet_container(Switches *switches, const char *id, const char *jail,
+                                         bool *ret_new);
+void switches_remove_container(Switches *switches, SwitchContainer *container);
 /* When the next entry ends by itself, realtime; 0: none does. */
 uint64_t switches_next_end(const Switches *switches);
 

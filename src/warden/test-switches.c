@@ -65,6 +65,15 @@ static void test_what_holds(void **state UNUSED)
     assert_string_equal(word_for(&switches, "b", "c1"), "nothing");
 }
 
+static void meet(Switches *switches, const char *id, const char *jail, bool frozen)
+{
+    bool is_new = false;
+    SwitchContainer *container = switches_meet_container(switches, id, jail, &is_new);
+
+    assert_non_null(container);
+    container->frozen |= frozen;
+}
+
 static void test_there_and_back(void **state UNUSED)
 {
     Switches switches = {.first = NULL}, read;
@@ -73,9 +82,15 @@ static void test_there_and_back(void **state UNUSED)
     assert_int_equal(set(&switches, SWITCH_SCOPE_CONTAINER, "0123456789ab", SWITCH_KILLED), 0);
     assert_int_equal(set(&switches, SWITCH_SCOPE_ALL, "", SWITCH_KILLED), 0);
     assert_int_equal(set(&switches, SWITCH_SCOPE_JAIL, "b", SWITCH_RUNNING), 0);
+    meet(&switches, "ab12", "b", true);
+    meet(&switches, "cd34", "b", false); /* not kept */
     _cleanup_free_ char *text = text_of(&switches);
     assert_int_equal(switches_decode(text, strlen(text), &read), 0);
     assert_int_equal(read.count, 4);
+    assert_int_equal(read.n_containers, 1);
+    assert_true(read.containers->frozen);
+    assert_string_equal(read.containers->id, "ab12");
+    assert_string_equal(read.containers->jail, "b");
     _cleanup_free_ char *again = text_of(&read);
     assert_string_equal(text, again);
     const Switch *entry = switches_find(&read, SWITCH_SCOPE_JAIL, "my-agent");
@@ -92,6 +107,7 @@ static void test_cut_and_changed(void **state UNUSED)
 
     assert_int_equal(set(&switches, SWITCH_SCOPE_JAIL, "a", SWITCH_PAUSED), 0);
     assert_int_equal(set(&switches, SWITCH_SCOPE_ALL, "", SWITCH_KILLED), 0);
+    meet(&switches, "ab", "a", true);
     _cleanup_free_ char *text = text_of(&switches);
     size_t size = strlen(text);
     for (size_t cut = 0; cut < size; cut++) {
@@ -133,6 +149,10 @@ static void test_what_cannot_be(void **state UNUSED)
         "paused\tjail\taaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
         "aaa"
         "aaaaaaaaaa\t1\t0\ta\tb\t\t",
+        "frozen\tab\tx",
+        "frozen\t\tx\t",
+        "frozen\tab\tx\ty\t",
+        "frozen\tab\tx\t\nfrozen\tab\tx\t",                                 /* twice */
         "paused\tjail\tx\t1\t0\ta\tb\t\t\nkilled\tjail\tx\t1\t0\ta\tb\t\t", /* twice */
     };
     char text[1024];
@@ -162,12 +182,38 @@ static void test_there_is_a_limit(void **state UNUSED)
     switches_done(&switches);
 }
 
+/* Whoever was not heard of for longest makes room, but none that is frozen. */
+static void test_containers_make_room(void **state UNUSED)
+{
+    Switches switches = {.first = NULL};
+    bool is_new = false;
+    char id[16];
+
+    for (unsigned i = 0; i < SWITCH_CONTAINERS_MAX; i++) {
+        (void)snprintf(id, sizeof id, "%u", i);
+        meet(&switches, id, "a", i == 0);
+    }
+    meet(&switches, "1", "a", false);
+    meet(&switches, "more", "a", false); /* in the place of 2 */
+    assert_int_equal(switches.n_containers, SWITCH_CONTAINERS_MAX);
+    (void)switches_meet_container(&switches, "0", "a", &is_new);
+    assert_false(is_new);
+    (void)switches_meet_container(&switches, "1", "a", &is_new);
+    assert_false(is_new);
+    (void)switches_meet_container(&switches, "2", "a", &is_new);
+    assert_true(is_new);
+    for (SwitchContainer *each = switches.containers; each; each = each->next)
+        each->frozen = true;
+    assert_null(switches_meet_container(&switches, "no room", "a", &is_new));
+    switches_done(&switches);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_holds),       cmocka_unit_test(test_there_and_back),
         cmocka_unit_test(test_cut_and_changed),  cmocka_unit_test(test_what_cannot_be),
-        cmocka_unit_test(test_there_is_a_limit),
+        cmocka_unit_test(test_there_is_a_limit), cmocka_unit_test(test_containers_make_room),
     };
     return cmocka_run_group_tests_name("switches", tests, NULL, NULL);
 }

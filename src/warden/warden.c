@@ -320,7 +320,10 @@ static void on_door_closed(Link *link, int error UNUSED, void *userdata)
 
 static void on_executor_frame(Link *link UNUSED, LinkFrame *frame, void *userdata)
 {
-    request_on_executor(userdata, frame);
+    if (frame->type != EXEC_CONTAINER_DONE)
+        request_on_executor(userdata, frame);
+    else if (control_take_done(userdata, frame) < 0)
+        log_error("the executor sent a malformed answer about a container");
 }
 
 static void on_api_frame(Link *link UNUSED, LinkFrame *frame, void *userdata)

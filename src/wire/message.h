@@ -138,7 +138,27 @@ enum {
     EXEC_END,    /* warden → executor: u32 grace in ms: TERM, then KILL; 0: KILL at once.
                     Whatever state the request is in */
     EXEC_FREEZE, /* warden → executor: u8 1: nothing of the request runs until 0 */
+    /* warden → executor: u8 ContainerOp, string a container's whole id → EXEC_CONTAINER_DONE with
+     * the same key, which is the warden's and no request's */
+    EXEC_CONTAINER,
+    /* executor → warden: u8 ContainerOp, string id, u8 ContainerOutcome, string why it has failed */
+    EXEC_CONTAINER_DONE,
 };
+
+/* To a whole container, whatever runs in it. */
+typedef enum ContainerOp {
+    CONTAINER_OP_KILL = 1,
+    CONTAINER_OP_FREEZE,
+    CONTAINER_OP_THAW,
+    CONTAINER_OP_MAX_,
+} ContainerOp;
+
+typedef enum ContainerOutcome {
+    CONTAINER_OUTCOME_DONE,
+    CONTAINER_OUTCOME_ABSENT, /* there is no such container, or it has ended */
+    CONTAINER_OUTCOME_FAILED,
+    CONTAINER_OUTCOME_MAX_,
+} ContainerOutcome;
 
 /* Api → executor, and back: is this peer a prisoner? Answered by key. */
 enum {
