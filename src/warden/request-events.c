@@ -37,7 +37,8 @@ static const char *drift(const Prepared *then, const Prepared *now)
     if (then->uid != now->uid || then->gid != now->gid || then->n_groups != now->n_groups ||
         memcmp(then->groups, now->groups, then->n_groups * sizeof *then->groups) != 0)
         return "the caller's user or groups changed after it asked";
-    if (strcmp(then->container, now->container) != 0)
+    if (strcmp(then->container, now->container) != 0 ||
+        then->container_start_time != now->container_start_time)
         return "the caller's container changed after it asked";
     if (strcmp(then->exe, now->exe) != 0 || strcmp(then->interpreter, now->interpreter) != 0)
         return "the command resolves to another file than the one that was approved";
@@ -176,7 +177,7 @@ static void on_started(Request *request, Reader *reader)
     }
     request_begin_running(request);
     JournalRecord record = request_record(request, JOURNAL_STARTED);
-    record.executor = "local";
+    record.executor = request_executor_name(request);
     record.argv = NULL; /* the admission record has it */
     record.argc = record.argv_more = 0;
     record.command_digest = NULL;
