@@ -4,6 +4,7 @@ An image is a root file system and a few changes of its configuration (`docker i
 in the cache carries a key of everything that went into it, so a changed recipe makes a new one.
 
     debian:bookworm     minimal, with apt          debian:trixie, debian:bullseye   essential packages
+    agent:shaped        bookworm with git, as coding agents want it
     ubuntu:shaped       a STAND-IN: bookworm with Ubuntu's os-release (its archive is not at hand)
     alpine:shaped       a STAND-IN: musl, busybox of Debian's source (ash), Alpine's /etc/profile
     python:3.11-slim    as the official one lies: python3.11 and pip in /usr/local/bin
@@ -83,6 +84,11 @@ def install(root, *packages):
 
 def bookworm(root):
     debootstrap(root, "bookworm", "minbase")
+
+
+def agent(root):
+    unpack("debian:bookworm", root)
+    install(root, "git", "ca-certificates", "libatomic1")
 
 
 def trixie(root):
@@ -241,6 +247,7 @@ ENV = f"ENV PATH={PATH}"
 # name: (recipe, changes of the configuration, images that it is made from)
 RECIPES = {
     "debian:bookworm": (bookworm, ['CMD ["bash"]', ENV], []),
+    "agent:shaped": (agent, ['CMD ["bash"]', ENV], ["debian:bookworm"]),
     "debian:trixie": (trixie, ['CMD ["bash"]', ENV], []),
     "debian:bullseye": (bullseye, ['CMD ["bash"]', ENV], []),
     "ubuntu:shaped": (ubuntu, ['CMD ["bash"]', ENV], ["debian:bookworm"]),
