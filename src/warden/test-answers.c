@@ -72,9 +72,10 @@ static void test_what_is_out_of_scope_does_not_exist(void **state)
     Answer status = call_plain(world, API_STATUS, &elsewhere, NULL);
     assert_non_null(strstr(status.json, "\"pending\":0"));
     assert_non_null(strstr(
-        status.json, "\"jails\":[],\"switches\":[],\"you\":{\"name\":\"e\",\"role\":\"admin\","
-                     "\"via\":\"api\",\"jails\":[\"other\",\"defaul\","
-                     "\"default2\"]}"));
+        status.json,
+        "\"jails\":[],\"switches\":[],\"engine\":null,\"you\":{\"name\":\"e\",\"role\":\"admin\","
+        "\"via\":\"api\",\"jails\":[\"other\",\"defaul\","
+        "\"default2\"]}"));
 
     Answer given = remember_as(world, &here, id, REMEMBER_FOR, 60000, false);
     assert_int_equal(given.status, 200);
@@ -199,8 +200,8 @@ static void test_jails_and_policy(void **state)
     Answer jail = call_plain(world, API_JAILS, &tester, "default");
     assert_non_null(strstr(jail.json, "{\"name\":\"default\",\"serving\":true,\"paused\":false"));
     assert_non_null(strstr(jail.json, "\"limits\":{\"pending\":7,\"connections\":200"));
-    assert_non_null(strstr(
-        jail.json, "\"commands\":[\"asked\",\"git\"],\"hardened\":false,\"wait_ms\":30000"));
+    assert_non_null(
+        strstr(jail.json, "\"commands\":[\"asked\",\"git\"],\"hardened\":false,\"wait_ms\":30000"));
     assert_int_equal(call_plain(world, API_JAILS, &tester, "nowhere").status, 404);
     Answer policy = call_plain(world, API_POLICY, &tester, NULL);
     assert_non_null(strstr(policy.json, "\"rules\":5"));
