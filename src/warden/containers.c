@@ -96,7 +96,8 @@ int containers_take(Warden *warden, const LinkFrame *frame)
         warden->containers = container;
     }
     if (told.state != CONTAINER_GONE)
-        control_meet_container(warden, told.id, told.state == CONTAINER_UNGOVERNED ? "" : told.jail);
+        control_meet_container(warden, told.id,
+                               told.state == CONTAINER_UNGOVERNED ? "" : told.jail);
     if (!told.again && told.state != CONTAINER_WAITING)
         record(warden, &told);
     return 0;

@@ -187,13 +187,13 @@ typedef struct SwitchCall {
 #define SWITCH_CALLS_MAX 16u
 /* An operator's wish for a jail that the parent has not answered yet (answers-jails.c). */
 typedef struct JailCall {
-    uint64_t key;      /* of the api's call; answered only while `is_awaited` */
+    uint64_t key; /* of the api's call; answered only while `is_awaited` */
     uint64_t parent_key;
     bool is_awaited;
-    uint16_t type;     /* API_JAIL_… */
+    uint16_t type; /* API_JAIL_… */
     char jail[POLICY_JAIL_NAME_SIZE];
-    char *name, *via;  /* who asked; owned */
-    char *what;        /* for the record; owned */
+    char *name, *via; /* who asked; owned */
+    char *what;       /* for the record; owned */
 } JailCall;
 
 #define JAIL_CALLS_MAX 16u
@@ -237,7 +237,7 @@ struct Warden {
     struct KnownContainer *containers; /* with labels (containers.c) */
     uint8_t engine_state;              /* EngineState */
     char *engine_words;                /* owned */
-    uint64_t last_jail_call; /* the parent's key of the newest */
+    uint64_t last_jail_call;           /* the parent's key of the newest */
     Jail *jails;
     Request *buckets[BUCKETS];
     size_t n_requests;
@@ -367,6 +367,6 @@ void subscription_set(Warden *warden, bool wanted);
 void answers_on_api(Warden *warden, LinkFrame *frame);
 void answers_reload_done(Warden *warden, bool ok, const char *problems);
 int answers_on_jail(Warden *warden, const LinkFrame *frame); /* MESSAGE_JAIL_ANSWER */
-void answers_jails_forget(Warden *warden);   /* nobody waits for them any more */
+void answers_jails_forget(Warden *warden);                   /* nobody waits for them any more */
 void answers_jails_done(Warden *warden);
 void answers_reloads_forget(Warden *warden); /* nobody waits for them any more */

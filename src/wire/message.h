@@ -141,7 +141,8 @@ enum {
     /* warden → executor: u8 ContainerOp, string a container's whole id → EXEC_CONTAINER_DONE with
      * the same key, which is the warden's and no request's */
     EXEC_CONTAINER,
-    /* executor → warden: u8 ContainerOp, string id, u8 ContainerOutcome, string why it has failed */
+    /* executor → warden: u8 ContainerOp, string id, u8 ContainerOutcome, string why it has failed
+     */
     EXEC_CONTAINER_DONE,
 };
 
@@ -283,7 +284,7 @@ typedef struct Prepared {
     uint64_t start_time; /* of the caller, clock ticks since boot (proc(5), field 22) */
     const gid_t *groups;
     size_t n_groups;
-    const char *container; /* "" for a caller in the warden's own namespaces */
+    const char *container;         /* "" for a caller in the warden's own namespaces */
     uint64_t container_start_time; /* of its init, as start_time: a container that was started again
                                       is another one */
     /* By the child. */
