@@ -32,9 +32,12 @@ static void add_common(DigestState *state, const CoverageFacts *facts, const cha
 {
     const Prepared *prepared = facts->prepared;
     const Hashed *hashed = &facts->examined->hashed;
-    const uint64_t numbers[] = {prepared->uid,       prepared->gid,
-                                prepared->n_groups,  prepared->cwd_device,
-                                prepared->cwd_inode, prepared->flags & FLAGS_BOUND,
+    const uint64_t numbers[] = {prepared->uid,
+                                prepared->gid,
+                                prepared->n_groups,
+                                prepared->cwd_device,
+                                prepared->cwd_inode,
+                                prepared->flags & FLAGS_BOUND,
                                 prepared->container_start_time};
 
     add_text(state, kind);

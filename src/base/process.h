@@ -22,5 +22,5 @@ typedef struct ProcessContext {
     const char *audit_path;
     const char *api_socket;
     const char *api_url; /* of the api's TCP listener; empty: none */
-    bool dry_run; /* judge and record, refuse to run */
+    bool dry_run;        /* judge and record, refuse to run */
 } ProcessContext;

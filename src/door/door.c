@@ -451,7 +451,8 @@ static int take_link(Door *door, LinkFrame *frame)
 static int take_jail(Door *door, const LinkFrame *frame)
 {
     Reader reader = reader_of(frame->payload, frame->size);
-    _cleanup_(jail_settings_done) JailSettings settings = JAIL_SETTINGS_EMPTY;
+    _cleanup_(jail_settings_done)
+    JailSettings settings = JAIL_SETTINGS_EMPTY;
 
     int result = jail_settings_decode(&reader, &settings);
     if (result < 0 || !reader_done(&reader))

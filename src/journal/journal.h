@@ -44,9 +44,9 @@ typedef enum JournalEvent {
     JOURNAL_LATE,    /* a second or late decision (409) */
     JOURNAL_GRANT,
     JOURNAL_LOGIN,
-    JOURNAL_CONFIG, /* policy loaded, or a reload that failed */
+    JOURNAL_CONFIG,    /* policy loaded, or a reload that failed */
     JOURNAL_CONTAINER, /* one with labels is governed, is not, is gone */
-    JOURNAL_START,  /* the warden started (or was restarted) */
+    JOURNAL_START,     /* the warden started (or was restarted) */
     JOURNAL_STOP,
     JOURNAL_RECOVERY, /* a torn tail was cut, records could not be written in time, … */
     JOURNAL_EVENT_MAX_,

@@ -313,8 +313,9 @@ static void lint_warns(void **state)
                    "  - {command: b, action: ask, name: x}\n",
                    3, 6, "this name, too");
     assert_problem("allowed_paths: []\n", 1, 1, "everything is denied");
-    assert_no_problem("default_executor: mirror\nrules:\n  - {command: a, action: deny, executor: ghost}\n"
-                      "  - {command: b, action: ask, executor: local}\n");
+    assert_no_problem(
+        "default_executor: mirror\nrules:\n  - {command: a, action: deny, executor: ghost}\n"
+        "  - {command: b, action: ask, executor: local}\n");
 }
 
 static void lint_warns_of_dead_rules(void **state)

@@ -348,9 +348,8 @@ void request_on_deadline(evutil_socket_t fd UNUSED, short what UNUSED, void *use
     case REQUEST_STARTING:
         request_end_in_executor(request, 0);
         request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
-                            request->ghost
-                                ? "its container did not start in time and was removed"
-                                : "the command did not start within 15 s and was ended");
+                            request->ghost ? "its container did not start in time and was removed"
+                                           : "the command did not start within 15 s and was ended");
         return;
     case REQUEST_PENDING:
         question_on_waiter_deadline(request);
@@ -403,7 +402,7 @@ static void abandon(Request *request, const char *reason, bool by_user)
     case REQUEST_RECEIVED:
     case REQUEST_RECORDING:
     case REQUEST_REOPENING:
-    case REQUEST_STARTING: /* an answer is on its way and finds this */
+    case REQUEST_STARTING:    /* an answer is on its way and finds this */
         if (request->ghost) { /* it can be long in coming */
             request_cancel(request, reason);
             return;

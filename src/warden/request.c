@@ -411,8 +411,7 @@ static void ask(Request *request)
  * could do otherwise. The operator may say that this is meant. */
 static bool is_too_powerful(const Request *request)
 {
-    const PolicyJail *jail =
-        jail_settings_under(request->jail, request->warden->policy->policy);
+    const PolicyJail *jail = jail_settings_under(request->jail, request->warden->policy->policy);
 
     return request->warden->context->privileged &&
            (request->facts->prepared.flags & PREPARED_POWERFUL) && !(jail && jail->allow_root);
