@@ -238,7 +238,7 @@ def test_jails_and_their_switch(service):
     wait_for(lambda: approver.ok("GET", "/api/jails/default")["running"] == 1)
     assert approver.ok("POST", "/api/kill", {"jail": "default"}) == {
         "state": "killed", "jails": ["default"], "killed": 1, "cancelled": 0, "frozen": 0, "resumed": 0,
-        "until": None, "alive": 0, "saved": True}
+        "until": None, "alive": 0, "saved": True, "containers": 0, "failed": []}
     assert finish(process).code != 0
     assert approver.ok("GET", "/api/jails/default")["paused"] is True
     assert approver.ok("POST", "/api/resume", {"jail": "default"})["jails"] == ["default"]
@@ -572,10 +572,11 @@ def test_metrics(service):
         if line.startswith("#"):
             assert re.fullmatch(r"# (HELP clawrden_\w+ .+|TYPE clawrden_\w+ (gauge|counter))", line), line
         else:
-            name, value = re.fullmatch(r"(clawrden_\w+(?:\{jail=\"[a-z0-9._-]+\"\})?) (\S+)", line).groups()
+            name, value = re.fullmatch(r"(clawrden_\w+(?:\{\w+=\"[a-z0-9._,=\"-]+\"\})?) (\S+)", line).groups()
             assert name not in values
             values[name] = float(value)
     assert values["clawrden_requests_allowed_total"] == 1 and values["clawrden_up"] == 1
+    assert values['clawrden_switches{state="killed",scope="all"}'] == 0
     assert values['clawrden_jail_paused{jail="other"}'] == 0 and values["clawrden_journal_healthy"] == 1
     types = re.findall(r"# TYPE (\w+)", text)
     assert len(types) == len(set(types))
