@@ -147,6 +147,12 @@ def test_each_prisoner_is_judged_as_its_own_jail(project):
     assert {record["jail"] for record in records} >= {"agent", "agent-2"}, records
 
 
+def test_what_is_allowed_runs_in_the_prisoner(project):
+    """By the mirror, from within the warden's container."""
+    result = project.exec("agent", "perl", "--version")
+    assert result.code == 0 and "This is perl" in result.stdout, result
+
+
 def test_the_certificate_is_the_one_whose_fingerprint_was_printed(project):
     log = project.engine.docker("logs", project.container("warden")).stdout
     printed = re.search(r"fingerprint: sha256 Fingerprint=([0-9A-F:]+)", log)
