@@ -238,9 +238,10 @@ int cell_take(CellBlock *block, CellShare *share, void *userdata, Cell **ret)
 {
     *ret = TAKE_PTR(block->spare);
     int result = *ret ? 0 : start_cell(block, block->tree, ret);
-    if (result == 0)
-        take(block, share, *ret, userdata);
-    return result;
+    if (result < 0 || !*ret)
+        return result;
+    take(block, share, *ret, userdata);
+    return 0;
 }
 
 int cell_take_joined(CellBlock *block, CellShare *share, Container *container,
@@ -248,9 +249,10 @@ int cell_take_joined(CellBlock *block, CellShare *share, Container *container,
 {
     *ret = mirror_take_spare(container, caller);
     int result = *ret ? 0 : cell_start_joined(block, container, false, ret);
-    if (result == 0)
-        take(block, share, *ret, userdata);
-    return result;
+    if (result < 0 || !*ret)
+        return result;
+    take(block, share, *ret, userdata);
+    return 0;
 }
 
 /* One message of an assignment; its descriptors are the caller's and stay open. */
@@ -291,7 +293,7 @@ int cell_dispose_take(CellBlock *block, CellShare *share, int *fds, size_t n_fds
     Cell *cell = NULL;
 
     int result = cell_take(block, share, NULL, &cell);
-    if (result < 0)
+    if (result < 0 || !cell)
         return result;
     count_as_dying(cell);
     size_t done = n_fds < FD_MESSAGE_MAX ? n_fds : FD_MESSAGE_MAX;

@@ -204,8 +204,10 @@ int join_container(const JoinOrder *order, int root_fd, int control_fd, Joined *
     *ret = (Joined){.is_joined = true, .late = FILTERS_EMPTY, .extra = FILTERS_EMPTY};
     *ret_step = "oom_score_adj";
     ret->oom_fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (ret->oom_fd < 0 || (result = set_effective(UINT64_MAX)) < 0)
+    if (ret->oom_fd < 0)
         return -errno;
+    if ((result = set_effective(UINT64_MAX)) < 0)
+        return result;
     *ret_step = "its cgroups";
     if ((result = enter_cgroups(order)) < 0)
         return result;

@@ -147,8 +147,7 @@ static const char *make_so(Parent *parent, const char *name, JailSettings *wante
     }
     if (!why)
         return NULL;
-    if (put(parent, name, &before) < 0 ||
-        (result = jails_kept_write(parent->state_fd, &parent->wanted)) < 0)
+    if (put(parent, name, &before) < 0 || jails_kept_write(parent->state_fd, &parent->wanted) < 0)
         log_error("jail %s: its settings could not be put back", name);
     (void)jails_settle(parent, name);
     return why;
