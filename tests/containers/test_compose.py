@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 import harness
+import images
 
 DEPLOY = os.path.join(harness.ROOT, "deploy", "docker")
 COMPOSE = os.path.join(DEPLOY, "docker-compose.yml")
@@ -23,21 +24,45 @@ ENGINE = os.path.join(DEPLOY, "docker-compose.engine.yml")
 CAPABILITIES = {"SYS_ADMIN", "SYS_PTRACE", "SYS_CHROOT", "SETUID", "SETGID", "SETPCAP", "KILL", "CHOWN",
                 "FOWNER", "DAC_OVERRIDE"}
 
-# The last stage of the warden's Dockerfile, with the programs that are tested.
+# The last stage of the warden's Dockerfile, with the programs that are tested. It has no perl of its
+# own: what answers as perl is the prisoner's.
 PROGRAMS = """FROM test:runtime
+RUN rm /usr/bin/perl*
 COPY clawrden-warden /usr/local/sbin/
 COPY clawrden-cli clawrden-shim /usr/local/bin/
 RUN clawrden-warden --version && clawrden-cli --version && clawrden-shim --version
 """
 
 
+def built(engine, name, service, *options, copied=()):
+    """An image of deploy/docker that needs the archive: made when anything that it is made from has
+    changed, and kept in the cache beside the bases."""
+    engine.image("debian:bookworm")
+    sources = [os.path.join(DEPLOY, service, "Dockerfile"), *(os.path.join(harness.ROOT, path) for path in copied)]
+    digest = hashlib.sha256(repr((images.key("debian:bookworm"), options)).encode())
+    for source in sources:
+        with open(source, "rb") as file:
+            digest.update(hashlib.sha256(file.read()).digest())
+    stem = "deploy_" + service
+    path = os.path.join(images.CACHE, f"{stem}-{digest.hexdigest()[:12]}.tar")
+    if os.path.exists(path):
+        engine.docker("load", "-q", "-i", path)
+        return
+    engine.docker("build", "-q", "-f", sources[0], *options, "-t", name, harness.ROOT, timeout=600)
+    engine.docker("save", "-o", f"{path}.{os.getpid()}", name)
+    for old in os.listdir(images.CACHE):
+        if old.startswith(stem + "-") and old.endswith(".tar"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(images.CACHE, old))
+    os.rename(f"{path}.{os.getpid()}", path)
+
+
 @pytest.fixture(scope="module")
 def warden_image(session_engine):
     """The image that the compose file runs, but for its being built from source (which
     `scripts/run-tests deploy` does: it takes minutes)."""
-    session_engine.image("debian:bookworm")
-    session_engine.docker("build", "-q", "-f", f"{DEPLOY}/warden/Dockerfile", "--target", "runtime",
-                          "-t", "test:runtime", harness.ROOT, timeout=600)
+    built(session_engine, "test:runtime", "warden", "--target", "runtime",
+          copied=("deploy/docker/warden/start", "scripts/install-clawrden.sh", "scripts/harden-container.sh"))
     session_engine.build("clawrden-warden", PROGRAMS,
                          {name: harness.program(name) for name in
                           ("clawrden-warden", "clawrden-cli", "clawrden-shim")})
@@ -148,9 +173,18 @@ def test_each_prisoner_is_judged_as_its_own_jail(project):
 
 
 def test_what_is_allowed_runs_in_the_prisoner(project):
-    """By the mirror, from within the warden's container."""
-    result = project.exec("agent", "perl", "--version")
-    assert result.code == 0 and "This is perl" in result.stdout, result
+    """By the mirror, from within the warden's container, which has no perl."""
+    assert project.exec("warden", "perl", "--version").code != 0
+    for service in ("agent", "agent-2"):
+        for line in (["perl", "--version"], ["/usr/bin/perl", "--version"]):
+            result = project.exec(service, *line)
+            assert result.code == 0 and "This is perl" in result.stdout, (service, result)
+    ended = [record for record in project.journal()
+             if record["event"] == "ended" and record.get("command", "").endswith("perl")]
+    assert [record["jail"] for record in ended] == ["agent", "agent", "agent-2", "agent-2"], ended
+    # Whoever is not admitted does not have it.
+    result = project.exec("agent", "/usr/lib/clawrden/originals/perl.original", "--version")
+    assert result.code in (126, 127) and "This is perl" not in result.stdout, result
 
 
 def test_the_certificate_is_the_one_whose_fingerprint_was_printed(project):
@@ -182,6 +216,7 @@ def test_a_prisoner_survives_a_restart_of_the_warden(session_engine, project):
     harness.wait_for(lambda: project.exec("warden", "clawrden-cli", "status").code == 0, 60, "the warden")
     result = project.exec("agent", "git", "push", "--force")
     assert "cannot reach" not in result.stderr and "clawrden: " in result.stderr, result
+    assert "This is perl" in project.exec("agent", "perl", "--version").stdout
     assert project.journal()[:len(before)] == before
     logs = session_engine.docker("logs", project.container("warden")).stdout
     assert logs.count("made a certificate") == 1 and logs.count("fingerprint: ") == 2
@@ -197,9 +232,8 @@ def test_without_the_profile_there_is_one_prisoner():
 
 def test_the_proxy_passes_on_what_is_listed(session_engine):
     """Against the real engine, by raw requests at the proxy's socket."""
-    session_engine.image("debian:bookworm")
-    session_engine.docker("build", "-q", "-f", f"{DEPLOY}/engine-proxy/Dockerfile", "-t",
-                          "clawrden-engine-proxy", harness.ROOT, timeout=600)
+    built(session_engine, "clawrden-engine-proxy", "engine-proxy",
+          copied=("deploy/docker/engine-proxy/haproxy.cfg",))
     for allow in ("read", "ghost"):
         place = tempfile.mkdtemp(prefix="clwd-proxy-", dir="/tmp")
         proxy = session_engine.start_container(
