@@ -219,7 +219,7 @@ def test_a_viewer_sees_and_cannot(browser, dashboard):
     name = entry_of(browser)
     assert arguments(browser) == ["touch", "mark"]
     assert not browser.all(".entry button")
-    assert [button.text for button in browser.all("button") if button.is_displayed()] == ["Log out"]
+    assert [button.text for button in browser.all("button") if button.is_displayed()] == ["Password", "Log out"]
     # Not even when the page is told to.
     status = browser.run("""
       const {csrf} = await (await fetch('/api/session')).json();

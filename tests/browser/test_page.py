@@ -344,7 +344,7 @@ def test_a_viewer_sees_and_has_no_buttons(browser, fake):
     show(browser, fake, question(1, may_decide=False, why_not="you are a viewer"))
     assert arguments(browser) == ["git", "push", "origin", "main"]
     browser.says(".grant", "used once")
-    assert [button.text for button in browser.all("button") if button.is_displayed()] == ["Log out"]
+    assert [button.text for button in browser.all("button") if button.is_displayed()] == ["Password", "Log out"]
     browser.key("j", "a", "d", "r")
     assert not browser.all("dialog") and fake.decided() == []
 
