@@ -76,6 +76,7 @@ const SENTENCES = {
   grant: (record) => [["grant ", h("code", {}, plain(record.grant ?? "", 40)), " ",
     plain(record.verdict ?? "", 40), ...by(record)],
   record.reason ? ["(", shown(record.reason), ")"] : []],
+  container: () => [["a container"], []],
   start: () => [["the warden started"], []],
   stop: () => [["the warden stopped"], []],
   recovery: () => [["recovery"], []],
