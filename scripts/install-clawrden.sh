@@ -565,8 +565,13 @@ while IFS='	' read -r original path; do
     is_staged "$path" || stage "$path"
 done <"$work/manifest"
 while read -r alias target; do
-    # A shim of an earlier time is nothing to link to.
-    if [ "$target" = - ] || ! resolve "$target" || ! is_staged "$resolved"; then target=''; fi
+    # A link that is locked itself (a part of busybox) is what to link to, wherever it still leads; a
+    # shim of an earlier time is nothing to link to.
+    if [ "$target" = - ]; then
+        target=''
+    elif ! is_staged "$target"; then
+        if ! resolve "$target" || ! is_staged "$resolved"; then target=''; fi
+    fi
     for place in "$sbin" "$bin"; do
         # A name that leads to a locked file, or is one, is intercepted already.
         resolve "$place/$alias" || die "$place/$alias is a loop of links"
