@@ -424,23 +424,23 @@ def test_an_image_that_is_not_intercepted_gets_no_name(engine):
     """The proof is a run: here uid 1000 cannot reach the shims."""
     engine.image("alpine:shaped")
     engine.build("test:closed", "FROM alpine:shaped\nRUN chmod 700 /usr/local/bin\n")
-    before = engine.docker("images", "-aq").stdout
+    before = sorted(engine.docker("images", "-aq").stdout.split())
     result = harden(engine, "test:closed", "test:closed-hard", "wget")
     assert result.code == 1 and "NOT intercepted" in result.stderr, result
     assert "/usr/local/bin/wget" in result.stderr
-    assert engine.docker("images", "-aq").stdout == before, "left behind"
+    assert sorted(engine.docker("images", "-aq").stdout.split()) == before, "left behind"
     assert engine.docker("ps", "-aq").stdout == "", "left behind"
 
 
 def test_a_dry_run_changes_nothing_and_says_all(engine):
     engine.image("python:3.11-slim")
-    before = engine.docker("images", "-aq").stdout
+    before = sorted(engine.docker("images", "-aq").stdout.split())
     result = harden(engine, "python:3.11-slim", "test:dry", "pip,python,git", "--dry-run")
     assert result.code == 0, result
     for word in ("/usr/local/bin/python3.11: locked", "git: not in this image", "USER 1000:1000",
                  "/usr/local/sbin/python3: ", "PATH /usr/local/sbin:/usr/local/bin"):
         assert word in result.stdout.replace("/usr/local/sbin/python3,", "/usr/local/sbin/python3: "), word
-    assert engine.docker("images", "-aq").stdout == before
+    assert sorted(engine.docker("images", "-aq").stdout.split()) == before
     assert engine.docker("ps", "-aq").stdout == ""
 
 
