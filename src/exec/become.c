@@ -146,6 +146,18 @@ int become_prepare(const RunnerOrigin *origin, const Identity *caller, Joined *j
     return drop_bounding(from->cap_bounding, caller->cap_bounding, origin->last_cap);
 }
 
+int become_effective(uint64_t wanted)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[2];
+
+    if (syscall(SYS_capget, &header, sets) < 0)
+        return -errno;
+    for (unsigned i = 0; i < 2; i++)
+        sets[i].effective = sets[i].permitted & (uint32_t)(wanted >> (32 * i));
+    return syscall(SYS_capset, &header, sets) < 0 ? -errno : 0;
+}
+
 /* The caller's own sets, less whatever the executor lacks. */
 static int set_capabilities(const Identity *from, const Identity *caller)
 {

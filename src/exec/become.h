@@ -6,6 +6,10 @@
 #include "exec/join.h"
 #include "exec/runner.h"
 
+/* Cuts or raises the effective set to what is both permitted and wanted (bit N for capability N).
+ * 0 or -errno. */
+int become_effective(uint64_t wanted);
+
 /* Steps that need no identity, done while nobody waits: signals, process group, keyring,
  * no_new_privs unless the runner joins a container. 0 or -errno. */
 int become_clean(const RunnerOrigin *origin);

@@ -165,7 +165,7 @@ int cell_start_joined(CellBlock *block, Container *container, bool is_spare, Cel
     block->origin.is_spare = is_spare;
     int result = start_cell(block, container->tree ? container->tree : block->tree, ret);
     block->origin.joins = block->origin.is_spare = false;
-    if (result < 0)
+    if (result < 0 || !*ret)
         return result;
     result = mirror_join(*ret, container, !is_spare);
     if (result < 0) {

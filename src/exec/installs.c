@@ -7,19 +7,18 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "exec/become.h"
 #include "exec/container.h"
 #include "exec/executor-private.h"
 #include "exec/install.h"
@@ -98,25 +97,13 @@ static void on_done(evutil_socket_t fd, short what UNUSED, void *userdata)
 }
 
 /* Mounting is none of the executor's own work, so its effective set lacks what that takes. */
-static bool raise_capabilities(void)
-{
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct sets[2];
-
-    if (syscall(SYS_capget, &header, sets) < 0)
-        return false;
-    for (unsigned i = 0; i < 2; i++)
-        sets[i].effective = sets[i].permitted;
-    return syscall(SYS_capset, &header, sets) == 0;
-}
-
 static _Noreturn void be_child(const InstallOrder *order, const Container *container, int result_fd)
 {
     char text[INSTALL_WHY_MAX + 1];
     InstallResult result = INSTALL_FAILED;
 
     (void)prctl(PR_SET_NAME, "clwd-install", 0, 0, 0);
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && raise_capabilities())
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && become_effective(UINT64_MAX) == 0)
         result = install_into(order, container->init.pidfd, container->root_fd, text + 1);
     else
         (void)snprintf(text + 1, sizeof text - 1, "%s", strerror(errno));

@@ -27,6 +27,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "exec/become.h"
 #include "exec/file.h"
 #include "exec/originals.h"
 
@@ -80,18 +81,6 @@ int join_order_decode(const char *payload, size_t size, JoinOrder *ret)
         return 0;
     filters_done(&ret->filters);
     return -EPROTO;
-}
-
-static int set_effective(uint64_t wanted)
-{
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct sets[2];
-
-    if (syscall(SYS_capget, &header, sets) < 0)
-        return -errno;
-    for (unsigned i = 0; i < 2; i++)
-        sets[i].effective = sets[i].permitted & (uint32_t)(wanted >> (32 * i));
-    return syscall(SYS_capset, &header, sets) < 0 ? -errno : 0;
 }
 
 static int write_to(int directory_fd, const char *path, const char *text)
@@ -206,7 +195,7 @@ int join_container(const JoinOrder *order, int root_fd, int control_fd, Joined *
     ret->oom_fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (ret->oom_fd < 0)
         return -errno;
-    if ((result = set_effective(UINT64_MAX)) < 0)
+    if ((result = become_effective(UINT64_MAX)) < 0)
         return result;
     *ret_step = "its cgroups";
     if ((result = enter_cgroups(order)) < 0)
@@ -241,7 +230,7 @@ int join_install(Joined *joined, const Identity *caller, bool privileged)
 {
     if (privileged == caller->no_new_privs || joined->late.n + joined->extra.n == 0)
         return 0;
-    int result = privileged ? set_effective(UINT64_MAX) : 0;
+    int result = privileged ? become_effective(UINT64_MAX) : 0;
     if (result == 0)
         result = filters_install(&joined->late);
     return result < 0 ? result : filters_install(&joined->extra);
