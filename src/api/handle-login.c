@@ -106,10 +106,27 @@ static void refuse_throttled(Caller *caller, unsigned seconds)
     caller_fail_fields(caller, 429, fields, "throttled", "too many logins were tried; wait");
 }
 
+/* A user that does not exist takes as long as one that does. */
+static void try_password(Caller *caller, const char *name, const char *password, HasherDone done)
+{
+    Api *api = caller->api;
+    unsigned wait = throttle_take(api->throttle, name, http_connection_peer(caller->connection),
+                                  clock_monotonic_ms());
+
+    if (wait > 0) {
+        refuse_throttled(caller, wait);
+        return;
+    }
+    const User *user = store_find_user(&api->store, name);
+    if (hasher_verify(api->hasher, password, user ? user->password : NULL, done, caller) < 0)
+        caller_fail(caller, 503, "busy", "too many logins at once; try again");
+    else
+        caller_wait_for_hasher(caller);
+}
+
 void handle_login(Caller *caller)
 {
     static const char *const members[] = {"user", "password", NULL};
-    Api *api = caller->api;
     const char *password = json_string_value(json_object_get(caller->body, "password"));
     const char *name = user_of(caller);
 
@@ -121,19 +138,7 @@ void handle_login(Caller *caller)
                     "the body must be {\"user\": \"NAME\", \"password\": \"…\"}");
         return;
     }
-    unsigned wait = throttle_take(api->throttle, name, http_connection_peer(caller->connection),
-                                  clock_monotonic_ms());
-    if (wait > 0) {
-        refuse_throttled(caller, wait);
-        return;
-    }
-    const User *user = store_find_user(&api->store, name);
-    int result =
-        hasher_verify(api->hasher, password, user ? user->password : NULL, on_verified, caller);
-    if (result < 0)
-        caller_fail(caller, 503, "busy", "too many logins at once; try again");
-    else
-        caller_wait_for_hasher(caller);
+    try_password(caller, name, password, on_verified);
 }
 
 void handle_logout(Caller *caller)
@@ -219,7 +224,6 @@ static void on_password_verified(bool good, const char *hash UNUSED, void *userd
 void handle_password(Caller *caller)
 {
     static const char *const members[] = {"password", "new_password", NULL};
-    Api *api = caller->api;
     const char *name = caller->identity.name;
     const char *password = json_string_value(json_object_get(caller->body, "password"));
     const char *wanted = json_string_value(json_object_get(caller->body, "new_password"));
@@ -239,18 +243,7 @@ void handle_password(Caller *caller)
             PASSWORD_MIN, PASSWORD_MAX);
         return;
     }
-    unsigned wait = throttle_take(api->throttle, name, http_connection_peer(caller->connection),
-                                  clock_monotonic_ms());
-    if (wait > 0) {
-        refuse_throttled(caller, wait);
-        return;
-    }
-    const User *user = store_find_user(&api->store, name);
-    if (hasher_verify(api->hasher, password, user ? user->password : NULL, on_password_verified,
-                      caller) < 0)
-        caller_fail(caller, 503, "busy", "too many logins at once; try again");
-    else
-        caller_wait_for_hasher(caller);
+    try_password(caller, name, password, on_password_verified);
 }
 
 void handle_session(Caller *caller)
