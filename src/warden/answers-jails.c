@@ -11,7 +11,6 @@
 #include "base/text.h"
 #include "jail/change.h"
 #include "warden/answers.h"
-#include "warden/control.h"
 
 #define DESCRIPTION_MAX (16u * 1024)
 
@@ -44,11 +43,7 @@ static void put_jail(Warden *warden, Buffer *json, const Jail *jail)
     const PolicyJail *settings = jail_settings_under(jail, warden->policy->policy);
 
     buffer_put_u8(json, '{');
-    json_put_member(json, "name", jail->name);
-    json_put_member_bool(json, "serving", jail->door != NULL);
-    control_put_jail(json, jail);
-    json_put_member_u64(json, "running", jail->n_running);
-    json_put_member_u64(json, "pending", jail->n_pending);
+    answer_put_jail_state(json, jail);
     if (settings) {
         json_put_member(json, "source", jail_source_name(source_of(warden, jail)));
         put_settings(json, settings);

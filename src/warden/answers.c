@@ -74,15 +74,20 @@ static void put_journal(Warden *warden, Buffer *json)
     buffer_put_u8(json, '}');
 }
 
-static void put_jail(Buffer *json, const Jail *jail)
+void answer_put_jail_state(Buffer *json, const Jail *jail)
 {
-    answer_put_comma(json);
-    buffer_put_u8(json, '{');
     json_put_member(json, "name", jail->name);
     json_put_member_bool(json, "serving", jail->door != NULL);
     control_put_jail(json, jail);
     json_put_member_u64(json, "running", jail->n_running);
     json_put_member_u64(json, "pending", jail->n_pending);
+}
+
+static void put_jail(Buffer *json, const Jail *jail)
+{
+    answer_put_comma(json);
+    buffer_put_u8(json, '{');
+    answer_put_jail_state(json, jail);
     buffer_put_u8(json, '}');
 }
 

@@ -16,6 +16,8 @@ void answer_error(Warden *warden, uint64_t key, uint16_t status, const char *cod
 void answer_put_text(Buffer *json, const char *name, const char *text);
 /* A comma unless this is the first of its array. */
 void answer_put_comma(Buffer *json);
+/* The members that tell what a jail is called and how it is. */
+void answer_put_jail_state(Buffer *json, const Jail *jail);
 
 /* answers-queue.c */
 void answer_queue(Warden *warden, uint64_t key, const Actor *actor, Reader *reader);

@@ -135,6 +135,8 @@ static int change_all(Warden *warden, const Order *order)
     record_order(warden, order, &entry);
     for (const Jail *jail = warden->jails; jail;
          jail = jail->next) { /* for those who see it alone */
+        if (switches_find(&warden->switches, SWITCH_SCOPE_JAIL, jail->name))
+            continue; /* it stays killed */
         entry.scope = SWITCH_SCOPE_JAIL;
         (void)snprintf(entry.name, sizeof entry.name, "%s", jail->name);
         record_order(warden, order, &entry);
@@ -157,6 +159,19 @@ static int change_container(Warden *warden, const Order *order)
     return result;
 }
 
+/* For an entry of each jail that is meant: what is ordered happens to all of them or to none. */
+static bool has_room(Warden *warden, const Order *order)
+{
+    size_t wanted = 0;
+
+    if (order->wanted == SWITCH_RUNNING && !switches_find(&warden->switches, SWITCH_SCOPE_ALL, ""))
+        return true;
+    for (const Jail *jail = warden->jails; jail; jail = jail->next)
+        wanted += is_meant(order, jail) &&
+                  !switches_find(&warden->switches, SWITCH_SCOPE_JAIL, jail->name);
+    return wanted <= switches_room(&warden->switches);
+}
+
 static int change(Warden *warden, const Order *order)
 {
     int result = 0;
@@ -166,6 +181,8 @@ static int change(Warden *warden, const Order *order)
 
     if (order->scope == SWITCH_SCOPE_ALL && !is_confined(order))
         return change_all(warden, order);
+    if (!has_room(warden, order))
+        return -ENOSPC;
     for (const Jail *jail = warden->jails; jail && result == 0; jail = jail->next)
         if (is_meant(order, jail))
             result = change_jail(warden, order, jail);
@@ -351,11 +368,8 @@ static void begin_answer(Warden *warden, Buffer *json, const Order *order, const
     json_put_member_u64(json, "cancelled", effect->cancelled);
     json_put_member_u64(json, "frozen", effect->followed.frozen);
     json_put_member_u64(json, "resumed", effect->followed.resumed);
-    json_put_name(json, "until");
-    if (order->for_ms > 0)
-        json_put_cstring(json, clock_format_time(clock_realtime_us() + order->for_ms * 1000, time));
-    else
-        buffer_puts(json, "null");
+    uint64_t until_us = clock_realtime_us() + order->for_ms * 1000;
+    answer_put_text(json, "until", order->for_ms > 0 ? clock_format_time(until_us, time) : NULL);
 }
 
 /* What the order does is done; the call waits for the disk and for the dead. */

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "warden/answers.h"
 #include "warden/control-private.h"
 
 /* An entry's end is looked for at least this often: the wall clock may be set meanwhile. */
@@ -223,11 +224,8 @@ static void put_entry(Buffer *json, const Switch *entry)
     json_put_member(json, "via", entry->via);
     json_put_member(json, "reason", entry->reason);
     json_put_member(json, "since", clock_format_time(entry->since_us, time));
-    json_put_name(json, "until");
-    if (entry->until_us > 0)
-        json_put_cstring(json, clock_format_time(entry->until_us, time));
-    else
-        buffer_puts(json, "null");
+    answer_put_text(json, "until",
+                    entry->until_us > 0 ? clock_format_time(entry->until_us, time) : NULL);
     buffer_put_u8(json, '}');
 }
 
@@ -255,16 +253,13 @@ static bool sees(Warden *warden, const Actor *actor, const Switch *entry)
 
 void control_put_table(Warden *warden, Buffer *json, const Actor *actor)
 {
-    bool first = true;
-
     json_put_name(json, "switches");
     buffer_put_u8(json, '[');
     for (const Switch *entry = warden->switches.first; entry; entry = entry->next) {
         if (!sees(warden, actor, entry))
             continue;
-        buffer_puts(json, first ? "" : ",");
+        answer_put_comma(json);
         put_entry(json, entry);
-        first = false;
     }
     buffer_put_u8(json, ']');
 }

@@ -122,7 +122,7 @@ static void send_order(Request *request, uint16_t type)
     buffer_done(&payload);
 }
 
-static void set_start_deadline(Request *request)
+void ghost_set_start_deadline(Request *request)
 {
     request_set_deadline(request, request->verdict.ghost->pull ? PULL_MAX_MS : START_MAX_MS);
 }
@@ -130,7 +130,7 @@ static void set_start_deadline(Request *request)
 void ghost_on_hashed(Request *request, const Examined *examined)
 {
     request->ghost->examined = *examined;
-    set_start_deadline(request);
+    ghost_set_start_deadline(request);
     send_order(request, GHOST_RESOLVE);
 }
 
@@ -144,7 +144,7 @@ void ghost_give_order(Request *request)
         return;
     }
     request_set_state(request, REQUEST_STARTING);
-    set_start_deadline(request);
+    ghost_set_start_deadline(request);
     request->ghost->wanted = true;
     send_order(request, GHOST_CREATE);
 }

@@ -40,6 +40,8 @@ const char *ghost_problem(const Request *request);
 
 /* What EXEC_HASHED said is here; the image follows. */
 void ghost_on_hashed(Request *request, const Examined *examined);
+/* STARTING or HASHING: an image may be fetched, and that takes its time. */
+void ghost_set_start_deadline(Request *request);
 /* Admitted and recorded. */
 void ghost_give_order(Request *request);
 /* EXEC_STARTED: its relay runs. */

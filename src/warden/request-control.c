@@ -104,6 +104,8 @@ static void freeze(Request *request, bool frozen)
     ghost_freeze(request, frozen);
     if (request->state == REQUEST_STARTING && frozen)
         request_clear_deadline(request); /* it starts when it may */
+    else if (request->state == REQUEST_STARTING && request->ghost)
+        ghost_set_start_deadline(request);
     else if (request->state == REQUEST_STARTING)
         request_set_deadline(request, STEP_TIME_MAX_MS);
     else if (request->state == REQUEST_RUNNING && !frozen)

@@ -183,13 +183,7 @@ static void on_started(Request *request, Reader *reader)
     record.command_digest = NULL;
     record.pid = request->command_pid;
     warden_record(request->warden, &record);
-    forget_large_words(request);
-    if (!request->frozen)
-        request_release_signals(request);
-    if (request->killed)
-        request_end_in_executor(request, 0);
-    else if (request->cancelled)
-        request_end_in_executor(request, TERM_GRACE_MS);
+    request_go_on_running(request);
 }
 
 /* The command itself has ended; what it left behind may still be alive. */

@@ -91,11 +91,18 @@ static Switch *copy_of(const Switch *wanted)
     return entry->by && entry->via && entry->reason ? entry : switch_free(entry);
 }
 
+size_t switches_room(const Switches *switches)
+{
+    size_t n_named = switches->count - (switches_find(switches, SWITCH_SCOPE_ALL, "") != NULL);
+    return n_named < SWITCHES_MAX ? SWITCHES_MAX - n_named : 0;
+}
+
 int switches_set(Switches *switches, const Switch *wanted)
 {
     Switch *before = switches_find(switches, wanted->scope, wanted->name);
 
-    if (!before && switches->count == SWITCHES_MAX)
+    /* There is always room to stop everything. */
+    if (!before && wanted->scope != SWITCH_SCOPE_ALL && switches_room(switches) == 0)
         return -ENOSPC;
     Switch *entry = copy_of(wanted);
     if (!entry)
@@ -194,9 +201,7 @@ static void put_field(Buffer *text, const char *field)
 {
     for (const char *at = field; *at; at++) {
         unsigned char byte = (unsigned char)*at;
-        if (byte > 0x20 && byte < 0x7f && byte != '%')
-            buffer_put_u8(text, byte);
-        else if (byte == ' ')
+        if (byte >= 0x20 && byte < 0x7f && byte != '%')
             buffer_put_u8(text, byte);
         else
             buffer_printf(text, "%%%02x", byte);

@@ -19,7 +19,7 @@
 #include "base/buffer.h"
 #include "wire/message.h"
 
-#define SWITCHES_MAX 128u
+#define SWITCHES_MAX 128u               /* and the one for everything */
 #define SWITCH_CONTAINERS_MAX 512u      /* known at the same time */
 #define SWITCH_NAME_SIZE 80u            /* a jail's name or a container's id, and a NUL */
 #define SWITCH_REASON_MAX 300u          /* bytes, as the operator gave them */
@@ -66,6 +66,8 @@ void switches_done(Switches *switches);
 Switch *switches_find(const Switches *switches, SwitchScope scope, const char *name);
 /* The entry that stops requests of this jail from this container ("": none), or NULL: they run. */
 const Switch *switches_of(const Switches *switches, const char *jail, const char *container);
+/* How many more entries there may be. The one for everything is not counted, nor refused. */
+size_t switches_room(const Switches *switches);
 /* Adds the entry, or replaces the one of its scope and name. Copies all of it. -ENOMEM; -ENOSPC:
  * SWITCHES_MAX; then nothing has changed. */
 int switches_set(Switches *switches, const Switch *wanted);

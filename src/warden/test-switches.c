@@ -179,6 +179,17 @@ static void test_there_is_a_limit(void **state UNUSED)
     assert_int_equal(set(&switches, SWITCH_SCOPE_JAIL, "one more", SWITCH_KILLED), -ENOSPC);
     assert_int_equal(set(&switches, SWITCH_SCOPE_JAIL, "jail-7", SWITCH_PAUSED), 0);
     assert_int_equal(switches.count, SWITCHES_MAX);
+    assert_int_equal(switches_room(&switches), 0);
+
+    /* But everything can always be stopped, and that can be kept. */
+    assert_int_equal(set(&switches, SWITCH_SCOPE_ALL, "", SWITCH_KILLED), 0);
+    assert_int_equal(set(&switches, SWITCH_SCOPE_JAIL, "one more", SWITCH_KILLED), -ENOSPC);
+    char *text = text_of(&switches);
+    Switches read;
+    assert_int_equal(switches_decode(text, strlen(text), &read), 0);
+    assert_int_equal(read.count, SWITCHES_MAX + 1);
+    switches_done(&read);
+    free(text);
     switches_done(&switches);
 }
 
