@@ -12,10 +12,10 @@ function row(name, ...values) {
 
 // {verb: [word of the button, what it does]}
 const STOPS = {
-  kill: ["Kill", "Every command that runs there is ended at once, what waits is cancelled, and new "
-    + "commands are refused until it is resumed."],
-  pause: ["Pause", "Every command that runs there is frozen where it stands, and new commands are "
-    + "refused until it is resumed. What waits can still be decided. Timeouts run on."],
+  kill: ["Kill", "Every command that runs there is ended at once, with all of the container it came "
+    + "from; what waits is cancelled, and new commands are refused until it is resumed."],
+  pause: ["Pause", "Every command that runs there is frozen where it stands, with all of the container it "
+    + "came from, and new commands are refused until it is resumed. What waits can still be decided. Timeouts run on."],
 };
 
 const TIMES = [["it is resumed", 0], ["10 minutes from now", 600000], ["an hour from now", 3600000],
@@ -32,6 +32,9 @@ function told(verb, done) {
   const words = [verb === "kill"
     ? `${done.killed} commands ended, ${done.cancelled} questions cancelled`
     : `${done.frozen} commands frozen`];
+  for (const { container, why: reason } of done.failed ?? []) {
+    words.push(`container ${plain(container ?? "", 12)}: ${plain(reason ?? "", 300)}`);
+  }
   if (done.alive) words.push(`${done.alive} are still there and end as soon as the kernel lets them`);
   if (done.saved === false) words.push("the warden could not write it down: its next start will not know it");
   return words.join("; ");
