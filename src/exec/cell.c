@@ -23,8 +23,8 @@
 
 /* More at once than any machine runs commands. */
 #define CELLS_MAX 4096u
-/* Descriptors of one cell (control, pidfd, leaf or lead) and those of a request on its way in. */
-#define CELL_FDS 6u
+/* Descriptors of one cell (control, pidfds, leaf or lead) and those of a request on its way in. */
+#define CELL_FDS 7u
 #define OTHER_FDS 800u
 /* A spare is started this long after one was taken, or soon after a command has ended: its caller's
  * end comes first, and would wait for the same locks and processors. */
@@ -57,6 +57,7 @@ static void release(Cell *cell)
     mirror_release(cell);
     pidref_done(&cell->child);
     fd_close(cell->control_fd);
+    (void)keeper_end(cell->keeper);
     free(cell);
 }
 
@@ -88,6 +89,19 @@ void cell_part(Cell *cell)
         cell->block->handlers->parted(cell, cell->userdata);
 }
 
+/* Only as its first word, which it says before it has read a hostile byte. */
+static bool take_keeper(Cell *cell, uint8_t type, FdReceived *received)
+{
+    if (!cell->tells_keeper)
+        return false;
+    cell->tells_keeper = false;
+    if (type == RUNNER_KEPT && received->n_fds == 1) {
+        cell->keeper = keeper_take(cell->block->loop, received->fds[0]);
+        received->n_fds = 0;
+    }
+    return type == RUNNER_KEPT;
+}
+
 void cell_drain_control(Cell *cell)
 {
     char message[RUNNER_ANSWER_MAX];
@@ -96,8 +110,9 @@ void cell_drain_control(Cell *cell)
     while (!cell->has_parted) {
         ssize_t size =
             fd_receive(cell->control_fd, message, sizeof message, &received, MSG_DONTWAIT);
-        bool is_dealt_with = size > 0 && mirror_heard(cell, (uint8_t)message[0], message + 1,
-                                                      (size_t)size - 1, &received);
+        bool is_dealt_with = size > 0 && (take_keeper(cell, (uint8_t)message[0], &received) ||
+                                          mirror_heard(cell, (uint8_t)message[0], message + 1,
+                                                       (size_t)size - 1, &received));
         fd_received_done(&received);
         if (is_dealt_with)
             continue;
@@ -118,6 +133,16 @@ void cell_drain_control(Cell *cell)
 static void on_control(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
 {
     cell_drain_control(userdata);
+}
+
+/* A spare that joins no container has time to make itself a keeper. */
+static void tell_origin(Cell *cell)
+{
+    const RunnerOrigin *origin = &cell->block->origin;
+    int home_fd = cgroup_tree_home(cell->block->tree);
+
+    cell->tells_keeper = origin->is_spare && !origin->joins && home_fd >= 0;
+    (void)fd_send(cell->control_fd, origin, sizeof *origin, &home_fd, cell->tells_keeper, 0);
 }
 
 /* `tree` is where its leaf will be. */
@@ -145,7 +170,7 @@ static int start_cell(CellBlock *block, CgroupTree *tree, Cell **ret)
     }
     cell->control_fd = TAKE_FD(ours);
     if (cell->is_image) /* when it cannot be told it ends, and that is noticed */
-        (void)fd_send(cell->control_fd, &block->origin, sizeof block->origin, NULL, 0, 0);
+        tell_origin(cell);
     (void)event_assign(&cell->control_event, block->loop, cell->control_fd, EV_READ | EV_PERSIST,
                        on_control, cell);
     (void)event_add(&cell->control_event, NULL);
@@ -194,7 +219,13 @@ void cell_block_refill_soon(CellBlock *block)
 
 static void on_refill(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
 {
-    cell_block_refill(userdata);
+    CellBlock *block = userdata;
+
+    for (Cell *cell = block->cells; cell; cell = cell->next) {
+        if (cell->has_parted)
+            cell->keeper = keeper_end(cell->keeper);
+    }
+    cell_block_refill(block);
 }
 
 /* Shares. */

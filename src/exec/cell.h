@@ -16,6 +16,7 @@
 
 #include "exec/cgroup.h"
 #include "exec/container.h"
+#include "exec/keepers.h"
 #include "exec/runner.h"
 
 typedef struct Cell Cell;
@@ -46,8 +47,10 @@ struct Cell {
     void *userdata; /* NULL: a spare, or one that nobody waits for */
     int control_fd; /* to the runner */
     bool has_parted, has_exited;
-    PidRef child; /* the runner; under a supervisor: the supervisor */
-    pid_t pid;    /* of the runner and later the command; 0 while unknown */
+    bool tells_keeper; /* its first word is RUNNER_KEPT */
+    Keeper *keeper;    /* or NULL */
+    PidRef child;      /* the runner; under a supervisor: the supervisor */
+    pid_t pid;         /* of the runner and later the command; 0 while unknown */
     struct event control_event, child_event;
     /* cgroup */
     bool is_image;    /* the runner is a program of its own, and is told its origin */

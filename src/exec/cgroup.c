@@ -43,6 +43,7 @@ struct CgroupTree {
     char name[64];
     char path[PATH_MAX]; /* as /proc/PID/cgroup shows it */
     int fd;
+    int home_fd;    /* where we live; -EBADF: not known */
     bool by_moving; /* forking into a leaf does not work here: children are moved in */
     unsigned next_number;
     CgroupLeaf *pool;
@@ -335,6 +336,7 @@ int cgroup_tree_new(CgroupTree **ret, const char *run_dir)
     if (!tree)
         return -ENOMEM;
     tree->fd = -EBADF;
+    tree->home_fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
     digest_begin(&state);
     digest_add(&state, run_dir, strlen(run_dir));
     Digest digest = digest_end(&state);
@@ -356,6 +358,7 @@ int cgroup_tree_new(CgroupTree **ret, const char *run_dir)
         *strrchr(directory, '/') = '\0';
     }
     if (result < 0) {
+        fd_close(tree->home_fd);
         free(tree);
         return result;
     }
@@ -371,7 +374,7 @@ int cgroup_tree_beneath(CgroupTree **ret, const CgroupTree *like, const char *di
     CgroupTree *tree = calloc(1, sizeof *tree);
     if (!tree)
         return -ENOMEM;
-    tree->fd = -EBADF;
+    tree->fd = tree->home_fd = -EBADF;
     tree->by_moving = like->by_moving;
     memcpy(tree->name, like->name, sizeof tree->name);
     int size = snprintf(tree->path, sizeof tree->path, "%s/%s", path, tree->name);
@@ -391,6 +394,7 @@ CgroupTree *cgroup_tree_free(CgroupTree *tree, int timeout_ms)
     if (!tree)
         return NULL;
     remove_tree(tree, timeout_ms);
+    fd_close(tree->home_fd);
     free(tree);
     return NULL;
 }
@@ -398,6 +402,11 @@ CgroupTree *cgroup_tree_free(CgroupTree *tree, int timeout_ms)
 const char *cgroup_tree_path(const CgroupTree *tree)
 {
     return tree->path;
+}
+
+int cgroup_tree_home(const CgroupTree *tree)
+{
+    return tree->by_moving ? -EBADF : tree->home_fd;
 }
 
 bool cgroup_tree_has(const CgroupTree *tree, const char *path)

@@ -53,6 +53,10 @@ const char *cgroup_tree_path(const CgroupTree *tree);
 /* Is this cgroup path (of the "0::" line) the tree or inside it? */
 bool cgroup_tree_has(const CgroupTree *tree, const char *path);
 
+/* The directory of the cgroup that the executor itself lives in, the tree's own; -EBADF where no
+ * process can be started there from a leaf. */
+int cgroup_tree_home(const CgroupTree *tree);
+
 /* An empty leaf, from the pool or new. 0 or -errno. */
 int cgroup_leaf_take(CgroupTree *tree, CgroupLeaf **ret);
 /* Back into the pool; it must be empty. */

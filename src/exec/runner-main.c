@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "exec/become.h"
 #include "exec/image.h"
+#include "exec/keeper.h"
 #include "exec/runner.h"
 
 #ifndef __GLIBC__
@@ -23,6 +24,16 @@ void __explicit_bzero_chk(void *bytes, size_t size, size_t room)
 }
 #endif
 
+/* The first word, and before anything hostile is read (keeper.h). */
+static void keep_memory(int cgroup_fd, const RunnerOrigin *origin)
+{
+    const uint8_t kept = RUNNER_KEPT;
+    int keeper = keeper_start(cgroup_fd, origin->parent);
+
+    (void)fd_send(IMAGE_CONTROL_FD, &kept, sizeof kept, &keeper, keeper >= 0, 0);
+    (void)fd_close(keeper);
+}
+
 int main(void)
 {
     static RunnerOrigin origin;
@@ -34,8 +45,11 @@ int main(void)
     ssize_t size = fd_receive(IMAGE_CONTROL_FD, &origin, sizeof origin, &received, 0);
     /* The exec has given a root its whole permitted set back; the executor's own work needs less.
      */
-    if (size != (ssize_t)sizeof origin || received.n_fds > 0 ||
+    if (size != (ssize_t)sizeof origin || received.n_fds > 1 ||
         become_effective(origin.executor.cap_effective) < 0)
         return EXIT_FAILURE;
+    if (received.n_fds == 1)
+        keep_memory(received.fds[0], &origin);
+    fd_received_done(&received);
     runner_main(IMAGE_CONTROL_FD, &origin);
 }

@@ -42,6 +42,7 @@ enum {
     RUNNER_UNFIT,         /* join.h */
     RUNNER_JOINED,        /* join.h */
     RUNNER_LEFT,          /* join.h: 1 descriptor */
+    RUNNER_KEPT,          /* keeper.h: 1 descriptor, or none when there is no keeper */
 };
 
 /* Every message is one datagram of SOCK_SEQPACKET that begins with its type (u8). */

@@ -41,26 +41,6 @@ static bool is_image(pid_t pid)
            strncmp(target, NAME, strlen(NAME)) == 0;
 }
 
-/* The executor's spare runner, once it is there and waits for its assignment. */
-static pid_t find_spare(const Driver *driver)
-{
-    uint64_t end = clock_monotonic_ms() + DRIVER_TIMEOUT_MS;
-
-    while (clock_monotonic_ms() < end) {
-        Descendants found;
-        pid_t pid = 0;
-        assert_int_equal(descendants_find(driver->executor, NULL, 0, &found), 0);
-        if (found.n_pids == 1 && is_image(found.pids[0]) && process_state(found.pids[0]) == 'S')
-            pid = found.pids[0];
-        descendants_done(&found);
-        if (pid > 0)
-            return pid;
-        (void)usleep(1000);
-    }
-    fail_msg("no spare runner");
-    return 0;
-}
-
 static char *read_of(pid_t pid, const char *name)
 {
     char path[64], *text = NULL;
@@ -68,6 +48,32 @@ static char *read_of(pid_t pid, const char *name)
     (void)snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
     assert_int_equal(fd_read_file(AT_FDCWD, path, 1 << 20, &text, NULL), 0);
     return text;
+}
+
+/* The only one of the executor's two processes, the spare runner and its keeper, that is called so,
+ * once both wait. */
+static pid_t find(const Driver *driver, const char *name)
+{
+    uint64_t end = clock_monotonic_ms() + DRIVER_TIMEOUT_MS;
+
+    while (clock_monotonic_ms() < end) {
+        Descendants found;
+        pid_t pid = 0;
+        assert_int_equal(descendants_find(driver->executor, NULL, 0, &found), 0);
+        for (size_t i = 0; found.n_pids == 2 && i < 2 && is_image(found.pids[i]) &&
+                           process_state(found.pids[i]) == 'S';
+             i++) {
+            _cleanup_free_ char *comm = read_of(found.pids[i], "comm");
+            if (strncmp(comm, name, strlen(name)) == 0)
+                pid = found.pids[i];
+        }
+        descendants_done(&found);
+        if (pid > 0)
+            return pid;
+        (void)usleep(1000);
+    }
+    fail_msg("no spare %s", name);
+    return 0;
 }
 
 static void assert_same_line(pid_t a, pid_t b, const char *name)
@@ -88,7 +94,7 @@ static void test_nothing_of_the_executor(void **state UNUSED)
 
     skip_without_image();
     driver_start(&driver, &(ExecutorOptions){.no_image = false});
-    pid_t pid = find_spare(&driver);
+    pid_t pid = find(&driver, "clwd-runner");
     _cleanup_free_ char *maps = read_of(pid, "maps");
     assert_true(readlink("/proc/self/exe", exe, sizeof exe - 1) > 0);
     assert_null(strstr(maps, exe));
@@ -103,6 +109,43 @@ static void test_nothing_of_the_executor(void **state UNUSED)
     for (int fd = 0; fd < 64; fd++) {
         (void)snprintf(path, sizeof path, "/proc/%d/fd/%d", pid, fd);
         assert_int_equal(readlink(path, exe, sizeof exe) > 0, fd <= IMAGE_CONTROL_FD);
+    }
+    driver_stop(&driver);
+}
+
+/* It has the memory of a process that reads hostile bytes, so it can do nothing. */
+static void test_keeper(void **state UNUSED)
+{
+    static const char *const lines[] = {"\nCapPrm:\t0000000000000000\n",
+                                        "\nCapEff:\t0000000000000000\n", "\nNoNewPrivs:\t1\n",
+                                        "\nSeccomp:\t2\n", "\nSeccomp_filters:\t1\n"};
+    Driver driver;
+    char path[64], byte = 0;
+
+    skip_without_image();
+    driver_start(&driver, &(ExecutorOptions){.no_image = false});
+    for (uint32_t i = 1; i <= 3; i++) {
+        pid_t pid = find(&driver, "clwd-keeper");
+        _cleanup_free_ char *status = read_of(pid, "status");
+        for (size_t line = 0; line < ARRAY_SIZE(lines); line++)
+            assert_non_null(strstr(status, lines[line]));
+        _cleanup_free_ char *home = read_of(driver.executor, "cgroup");
+        _cleanup_free_ char *cgroup = read_of(pid, "cgroup");
+        assert_string_equal(cgroup, home); /* not in the command's */
+        for (int fd = 0; fd < 64; fd++) {
+            (void)snprintf(path, sizeof path, "/proc/%d/fd/%d", pid, fd);
+            assert_true(readlink(path, &byte, 1) < 0);
+        }
+        assert_int_not_equal(getsid(pid), getsid(driver.executor));
+
+        /* It ends with its command, and the next runner has another. */
+        Ended ended = driver_command(&driver, i,
+                                     &(Spec){.argv = (const char *const[]){"true", NULL}}, NULL, 0);
+        assert_int_equal(ended.value, 0);
+        uint64_t end = clock_monotonic_ms() + DRIVER_TIMEOUT_MS;
+        while (kill(pid, 0) == 0 && clock_monotonic_ms() < end)
+            (void)usleep(1000);
+        assert_int_equal(kill(pid, 0), -1);
     }
     driver_stop(&driver);
 }
@@ -191,11 +234,9 @@ static void test_what_cannot_start(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing_of_the_executor),
-        cmocka_unit_test(test_forked_when_told),
-        cmocka_unit_test(test_sealed),
-        cmocka_unit_test(test_control_numbers),
-        cmocka_unit_test(test_what_cannot_start),
+        cmocka_unit_test(test_nothing_of_the_executor), cmocka_unit_test(test_keeper),
+        cmocka_unit_test(test_forked_when_told),        cmocka_unit_test(test_sealed),
+        cmocka_unit_test(test_control_numbers),         cmocka_unit_test(test_what_cannot_start),
     };
     (void)signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);

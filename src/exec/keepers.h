@@ -1,0 +1,16 @@
+/*
+ * The executor's keepers (keeper.h): one per spare runner, ended when its command runs and nobody
+ * waits, or with its cell.
+ */
+#pragma once
+
+#include <event2/event.h>
+
+#include "base/pidref.h"
+
+typedef struct Keeper Keeper;
+
+/* Takes the pidfd of what must be a child of ours. NULL when it is not. */
+Keeper *keeper_take(struct event_base *loop, int pidfd);
+/* Ends it, without waiting; it is freed when it has ended. Nothing for NULL. Returns NULL. */
+Keeper *keeper_end(Keeper *keeper);
