@@ -69,6 +69,7 @@ struct Container {
     CgroupTree *tree; /* owned: its requests' leaves, where cgroup2 has its limits; else NULL */
     Cell *spare;      /* join.h: a runner that has joined it */
     bool wants_spare;
+    bool has_spares_that_join; /* one has */
     uint64_t spare_used_ms;
     Filters filters; /* its init's, when they are known */
     bool are_filters_known;

@@ -148,8 +148,10 @@ static void on_spare_failed(Cell *cell, const char *payload, size_t size)
     Reader reader = reader_of(payload, size);
 
     (void)reader_u8(&reader);
-    log_warning("container %.12s: %.200s", cell->container->id, reader_string(&reader));
-    cell_kill(cell);
+    if (cell->container->spare == cell) { /* not one that was dropped as unfit */
+        log_warning("container %.12s: %.200s", cell->container->id, reader_string(&reader));
+        mirror_drop_spare(cell->container);
+    }
 }
 
 bool mirror_heard(Cell *cell, uint8_t type, const char *payload, size_t size, FdReceived *received)
@@ -164,9 +166,12 @@ bool mirror_heard(Cell *cell, uint8_t type, const char *payload, size_t size, Fd
         break;
     case RUNNER_UNFIT:
         cell->container->filters_late = true;
+        if (cell->container->spare == cell)
+            mirror_drop_spare(cell->container);
         break;
     case RUNNER_JOINED:
         is_good = note_mounts(cell);
+        cell->container->has_spares_that_join |= cell->container->spare == cell;
         break;
     case RUNNER_LEFT:
         is_good = take_second(cell, received);
@@ -203,7 +208,8 @@ Cell *mirror_take_spare(Container *container, const Identity *caller)
     }
     container->wants_spare = true;
     container->spare_used_ms = clock_monotonic_ms();
-    return TAKE_PTR(container->spare);
+    /* The first one may still turn out unfit. */
+    return container->has_spares_that_join ? TAKE_PTR(container->spare) : NULL;
 }
 
 /* The one whose spare was used longest ago gives it up when there are too many. */

@@ -52,10 +52,15 @@ static int identify(const Executor *executor, int connection_fd, Identity *ret,
         return 1;
     }
     bool is_same = world_is_same(&world, &executor->world, why);
-    /* In our pid namespace nothing tells containers apart: whoever differs there is refused. */
-    if (!is_same &&
-        (!ret_container || world_shares_pids(&world, &executor->world) ||
-         container_of(executor->containers, &peer.process, ret, &world, ret_container, why) != 0))
+    if (!is_same && ret_container && world_shares_pids(&world, &executor->world)) {
+        /* There nothing tells containers apart: whoever differs is refused. */
+        size_t size = strlen(why);
+        (void)snprintf(why + size, IDENTITY_WHY_MAX - size,
+                       "; if it is in a container, start that without pid: host");
+        return 1;
+    }
+    if (!is_same && (!ret_container || container_of(executor->containers, &peer.process, ret,
+                                                    &world, ret_container, why) != 0))
         return 1;
     if (!identity_is_plain(ret, why))
         return 1;
