@@ -421,7 +421,7 @@ class Warden:
         path = self.bin
         for command in commands:
             path = os.path.join(self.bin, command)
-            if not os.path.lexists(path):
+            with contextlib.suppress(FileExistsError):  # threads may do this at once
                 os.symlink(program("clawrden-shim"), path)
         return path
 

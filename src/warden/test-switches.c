@@ -124,6 +124,11 @@ static void test_cut_and_changed(void **state UNUSED)
     switches_done(&switches);
 }
 
+/* One byte more than a name may have. */
+#define NAME_16 "aaaaaaaaaaaaaaaa"
+#define PAUSED_JAIL_WITH_A_LONG_NAME                                                               \
+    "paused\tjail\t" NAME_16 NAME_16 NAME_16 NAME_16 NAME_16 "\t1\t0\ta\tb\t\t"
+
 static void test_what_cannot_be(void **state UNUSED)
 {
     static const char *const lines[] = {
@@ -146,9 +151,7 @@ static void test_what_cannot_be(void **state UNUSED)
         "paused\tjail\tx\t1\t0\ta\tb\t",
         "paused\tjail\tx\t1\t0\ta\tb\t\t\t",
         "paused\tjail\tx\t1\t0\ta\tb\t\xc3\xa9\t",
-        "paused\tjail\taaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-        "aaa"
-        "aaaaaaaaaa\t1\t0\ta\tb\t\t",
+        PAUSED_JAIL_WITH_A_LONG_NAME,
         "frozen\tab\tx",
         "frozen\t\tx\t",
         "frozen\tab\tx\ty\t",

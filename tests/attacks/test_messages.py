@@ -288,6 +288,12 @@ def count_fds(warden):
     return {role: len(os.listdir(f"/proc/{pid}/fd")) for role, pid in warden.processes().items()}
 
 
+def count_fds_at_rest(warden):
+    """Once the api has answered, whose start READY does not wait for."""
+    assert warden.cli("status").code == 0
+    return count_fds(warden)
+
+
 def expect_fds(warden, before):
     """No process holds more than before. The executor may hold a few for the next command, which
     it makes ready while nobody waits; what an attack leaves behind is tens."""
@@ -339,7 +345,7 @@ def test_wrong_descriptors(warden, kind, may_run):
     assert warden.shim("true").code == 0
     wait_for(lambda: warden.journal(event="ended"))
     time.sleep(0.2)
-    before = count_fds(warden)
+    before = count_fds_at_rest(warden)
     answers = in_child(lambda: [with_fds(warden.socket_path(), kind) for _ in range(20)], timeout=60)
     for ack, code, _ in answers:
         assert code is not None or ack is None
@@ -376,7 +382,7 @@ def fds_again_and_again(path):
 
 
 def test_descriptors_with_every_byte(warden):
-    before = count_fds(warden)
+    before = count_fds_at_rest(warden)
     ack, code, _ = in_child(fds_again_and_again, warden.socket_path(), timeout=60)
     assert ack != ACK_ALLOWED and code in (125, 126, None)
     expect_fds(warden, before)
@@ -399,7 +405,7 @@ def test_descriptors_with_frames(make_warden):
     warden = make_warden(allow("sleep", "true"))
     assert warden.shim("true").code == 0
     time.sleep(0.3)
-    before = count_fds(warden)
+    before = count_fds_at_rest(warden)
     in_child(fds_while_it_runs, warden.socket_path())
     expect_fds(warden, before)
 

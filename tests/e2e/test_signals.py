@@ -1,5 +1,6 @@
 """Signals sent to the shim reach the command."""
 
+import contextlib
 import os
 import select
 import signal
@@ -8,7 +9,7 @@ import time
 
 import pytest
 
-from harness import PATIENCE, PRISONER, allow, as_user, ask, finish, is_alive, wait_for
+from harness import (IS_ROOT, PATIENCE, PRISONER, allow, as_user, ask, finish, is_alive, wait_for)
 
 CATCH = ("import os, signal, sys, time\n"
          "def caught(number, frame):\n"
@@ -38,6 +39,107 @@ def test_a_signal_reaches_the_command(make_warden, number):
     process.send_signal(number)
     result = finish(process)
     assert (result.code, result.out) == (42, b"caught %d\n" % number)
+
+
+# The moment between the command's start and the shim's hearing of it: its first output may be what
+# makes an agent signal the shim.
+
+DEADLY = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
+TRAP = "trap 'echo caught {0}; exit 9' {0}; echo ready; while :; do sleep 0.05; done"
+
+
+def spawn_trap(warden, number, **more):
+    return warden.spawn("bash", "-c", TRAP.format(number.name[3:]), **more)
+
+
+def assert_caught(process, number):
+    result = finish(process)
+    assert (result.code, result.out) == (9, b"caught %s\n" % number.name[3:].encode()), result
+    assert result.err == b""
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_for(lambda: state(pid) == "T", what=f"the stop of {pid}")
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("number", DEADLY)
+def test_a_signal_as_soon_as_it_speaks(make_warden, number):
+    warden = make_warden(allow("bash"))
+    for _ in range(25):
+        process = spawn_trap(warden, number)
+        assert read_line(process) == b"ready\n"
+        process.send_signal(number)
+        assert_caught(process, number)
+
+
+@pytest.mark.parametrize("number", DEADLY)
+def test_a_signal_and_the_ack_find_the_shim_together(make_warden, number):
+    """A shim that is stopped from its request until the command has spoken learns of both at once,
+    and deals with the signal first."""
+    warden = make_warden(allow("bash"))
+    door = warden.process_of("door")
+    for _ in range(5):
+        with stopped(door):
+            process = spawn_trap(warden, number)
+            wait_for(lambda: state(process.pid) == "S", what="a shim that waits")
+            os.kill(process.pid, signal.SIGSTOP)
+            wait_for(lambda: state(process.pid) == "T", what="the shim's stop")
+        assert read_line(process) == b"ready\n"
+        process.send_signal(number)
+        process.send_signal(signal.SIGCONT)
+        assert_caught(process, number)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="looks at the door's descriptors")
+@pytest.mark.parametrize("number", DEADLY)
+def test_a_signal_while_the_ack_is_on_its_way(make_warden, number):
+    """The door is stopped from the moment it has passed the request on: when it goes on, the ack and
+    the signal wait for it."""
+    warden = make_warden(allow("bash"))
+    door, judge = warden.process_of("door"), warden.process_of("warden")
+    for _ in range(5):
+        wait_for(lambda: state(door) == "S")
+        before = count_fds(door)
+        with stopped(judge):
+            process = spawn_trap(warden, number)
+            wait_for(lambda: count_fds(door) > before and state(door) == "S",
+                     what="a request that the door has passed on")
+            os.kill(door, signal.SIGSTOP)
+            wait_for(lambda: state(door) == "T", what="the door's stop")
+        try:
+            assert read_line(process) == b"ready\n"
+            process.send_signal(number)
+        finally:
+            os.kill(door, signal.SIGCONT)
+        assert_caught(process, number)
+        wait_for(lambda: count_fds(door) == before, what="the end of the connection")
+
+
+def count_fds(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+@pytest.mark.parametrize("role", ["door", "warden"])
+@pytest.mark.parametrize("number", DEADLY)
+def test_a_signal_while_nobody_answers(make_warden, role, number):
+    """The shim dies of it all the same, and its command never runs, or is ended."""
+    warden = make_warden(ask("touch"))
+    process = warden.spawn("touch", "mark", stdin=subprocess.DEVNULL)
+    entry = warden.pending_id()
+    with stopped(warden.process_of(role)):
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == -number
+    withdrawn = number in (signal.SIGINT, signal.SIGQUIT)
+    assert warden.recorded(event="cancelled", request=entry)
+    wait_for(lambda: [one["waiters"] for one in warden.queue()] == ([] if withdrawn else [0]))
+    assert warden.cli("approve", entry).code == (1 if withdrawn else 0)
+    assert not os.path.exists(os.path.join(warden.work, "mark"))
 
 
 def test_the_default_action_comes_back(make_warden):

@@ -132,10 +132,14 @@ class Visit:
         kind, size = struct.unpack("<BI", self.read_exactly(5))
         return kind, self.read_exactly(size)
 
-    def read_signal(self):
+    def read_signal(self, wanted=F_SIGNAL):
         kind, payload = self.read_frame()
-        assert kind == F_SIGNAL and len(payload) == 2, (kind, payload)
+        assert kind == wanted and len(payload) == 2, (kind, payload)
         return payload[0], payload[1]
+
+    def read_question(self):
+        """A deadly signal that the shim got while it waited: has it met a command?"""
+        return self.read_signal(F_CANCEL)
 
     def is_quiet(self, seconds=0.2):
         return not select.select([self.socket], [], [], seconds)[0]
@@ -170,24 +174,25 @@ class Shims:
     def __init__(self, folder, door):
         self.folder, self.door, self.started = folder, door, []
 
-    def stand_in(self, name, hasty=False):
-        """The path of a shim called `name`."""
-        folder = os.path.join(str(self.folder), "hasty" if hasty else "bin")
+    def stand_in(self, name, kind=""):
+        """The path of a shim called `name`; of which build: "-hasty", "-patient" (src/shim/meson.build)."""
+        folder = os.path.join(str(self.folder), "bin" + kind)
         os.makedirs(folder, exist_ok=True)
         path = os.path.join(folder, name)
         if not os.path.exists(path):
-            os.symlink(find_program("clawrden-shim-hasty" if hasty else "clawrden-shim"), path)
+            os.symlink(find_program("clawrden-shim" + kind), path)
         return path
 
-    def start(self, *argv, hasty=False, path=None, env=None, **options):
+    def start(self, *argv, hasty=False, patient=False, path=None, env=None, **options):
         options.setdefault("stdin", subprocess.DEVNULL)
         options.setdefault("stdout", subprocess.PIPE)
         options.setdefault("stderr", subprocess.PIPE)
         if env is None:
             env = clean_env()
         env = {"CLAWRDEN_SOCKET": self.door.path, **env}
-        process = subprocess.Popen([*argv], executable=path or self.stand_in(argv[0], hasty),
-                                   env=env, **options)
+        kind = "-hasty" if hasty else "-patient" if patient else ""
+        process = subprocess.Popen([*argv], executable=path or self.stand_in(argv[0], kind), env=env,
+                                   **options)
         self.started.append(process)
         return process
 

@@ -1,13 +1,15 @@
-"""Signals: to the command once it runs, to the wait before that."""
+"""Signals: to the command once it runs, to the wait before that. Between the command's start and our
+hearing of it lies a moment in which only the door can tell one from the other."""
 
 import os
 import signal
+import subprocess
 import time
 
 import pytest
 
-from fakedoor import (ALLOWED, DENIED, F_CANCEL, F_SIGNAL, PENDING, finish, state_of,
-                      wait_until)
+from fakedoor import (ALLOWED, DENIED, F_CANCEL, F_EXIT, F_SIGNAL, F_STDOUT, PATIENCE, PENDING, finish,
+                      finish_in_flight, state_of, wait_until)
 
 FORWARDED = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1,
              signal.SIGUSR2, signal.SIGCONT, signal.SIGWINCH]
@@ -38,20 +40,158 @@ def test_forwarded_while_running(door, shims, number):
     assert finish(shim)[0] == 9
 
 
-@pytest.mark.parametrize("number", CANCELLING)
-@pytest.mark.parametrize("pending", [False, True])
-def test_cancels_the_wait(door, shims, number, pending):
-    shim = shims.start("git")
+def waiting(door, shims, pending, **options):
+    """A shim that waits: for the first word, or for a human."""
+    shim = shims.start("git", **options)
     visit = door.request()
     if pending:
         visit.ack(PENDING).message(b"waiting")
         shim.stderr.readline()
     wait_until(lambda: is_waiting(shim))
-    shim.send_signal(number)
+    return shim, visit
+
+
+def read_end(visit, number):
+    """What the door reads of a shim that dies of this signal, after the signal itself."""
     if number in (signal.SIGINT, signal.SIGQUIT):  # TERM and HUP: an agent's patience has ended
         assert visit.read_frame() == (F_CANCEL, b"")
     assert visit.socket.recv(1) == b""
-    assert finish(shim)[0] == -number
+
+
+@pytest.mark.parametrize("number", CANCELLING)
+@pytest.mark.parametrize("pending", [False, True])
+def test_ends_the_wait(door, shims, number, pending):
+    """The door says that nothing runs: the shim dies of the signal, and says nothing."""
+    shim, visit = waiting(door, shims, pending, patient=True)
+    shim.send_signal(number)
+    assert visit.read_question() == (number, 0)
+    visit.send(bytes([DENIED, F_EXIT, 2, 0, 0, 0, 0, 126]))
+    assert finish(shim) == (-number, b"", b"")
+
+
+@pytest.mark.parametrize("number", CANCELLING)
+@pytest.mark.parametrize("pending", [False, True])
+def test_a_command_that_runs_already(door, shims, number, pending):
+    """The ack was on its way when the signal came: the command has got it, and its end counts."""
+    shim, visit = waiting(door, shims, pending, patient=True)
+    shim.send_signal(number)
+    assert visit.read_question() == (number, 0)
+    visit.tick().ack(ALLOWED).message(b"runs")
+    assert shim.stderr.readline() == b"clawrden: runs\n"
+    assert visit.is_quiet()  # it is not told twice
+    shim.send_signal(number)
+    assert visit.read_signal() == (number, 0)
+    visit.exit(9)
+    assert finish(shim)[0] == 9
+
+
+@pytest.mark.parametrize("number", CANCELLING)
+def test_an_ack_that_waits_to_be_read(door, shims, number):
+    """The same, and the ack is there before the signal."""
+    shim, visit = waiting(door, shims, False, patient=True)
+    shim.send_signal(signal.SIGSTOP)
+    wait_until(lambda: state_of(shim.pid) == "T")
+    visit.ack(ALLOWED)
+    shim.send_signal(number)
+    shim.send_signal(signal.SIGCONT)
+    assert visit.read_question() == (number, 0)
+    visit.exit(9)
+    assert finish(shim)[0] == 9
+
+
+@pytest.mark.parametrize("number", CANCELLING)
+@pytest.mark.parametrize("pending", [False, True])
+def test_a_door_that_does_not_answer_a_signal(door, shims, number, pending):
+    shim, visit = waiting(door, shims, pending)
+    shim.send_signal(number)
+    assert visit.read_question() == (number, 0)
+    read_end(visit, number)
+    assert finish(shim) == (-number, b"", b"")
+
+
+@pytest.mark.parametrize("words", [b"", b"patience"])
+def test_a_door_that_says_everything_but_the_answer(door, shims, words):
+    """Ticks and messages without end buy no time."""
+    shim, visit = waiting(door, shims, False, stderr=subprocess.DEVNULL)
+    shim.send_signal(signal.SIGTERM)
+    end = time.monotonic() + PATIENCE
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        while time.monotonic() < end:
+            visit.message(words) if words else visit.tick()
+    assert finish(shim)[0] == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", CANCELLING)
+@pytest.mark.parametrize("answer", [b"", bytes([F_STDOUT]) * 5])
+def test_a_door_that_breaks_instead_of_answering(door, shims, number, answer):
+    shim, visit = waiting(door, shims, False, patient=True)
+    shim.send_signal(number)
+    assert visit.read_question() == (number, 0)
+    visit.send(answer)
+    visit.close()
+    assert finish(shim) == (-number, b"", b"")
+
+
+@pytest.mark.parametrize("first, second", [(signal.SIGTERM, signal.SIGTERM),
+                                           (signal.SIGTERM, signal.SIGINT),
+                                           (signal.SIGINT, signal.SIGHUP)])
+def test_a_second_signal_waits_for_nobody(door, shims, first, second):
+    """However long the answer may take: it is the second one that ends the shim."""
+    shim, visit = waiting(door, shims, True, patient=True)
+    shim.send_signal(first)
+    assert visit.read_question() == (first, 0)
+    shim.send_signal(second)
+    read_end(visit, second)
+    assert finish(shim)[0] == -second
+
+
+@pytest.mark.parametrize("number", CANCELLING)
+def test_no_answer_while_messages_are_stuck(door, shims, number):
+    """Nor does a stderr that nobody reads make it immune."""
+    read_end_of_pipe, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(write_end, bytes(4096))
+    os.set_blocking(write_end, True)
+    shim = shims.start("git", stderr=write_end)
+    os.close(write_end)
+    visit = door.request().ack(PENDING).message(b"waiting")
+    wait_until(lambda: is_waiting(shim))
+    shim.send_signal(number)
+    assert visit.read_question() == (number, 0)
+    assert shim.wait(PATIENCE) == -number
+    os.close(read_end_of_pipe)
+
+
+@pytest.mark.parametrize("number", CANCELLING)
+def test_killed_while_sending(door, shims, number):
+    """Half a request is none: nothing is asked."""
+    shim = shims.start("git", *["x" * 100_000] * 15)
+    visit = door.accept()
+    wait_until(lambda: is_waiting(shim))  # for room
+    shim.send_signal(number)
+    assert finish_in_flight(shim)[0] == -number
+    with pytest.raises((EOFError, ConnectionResetError)):
+        visit.read_request()
+
+
+def test_a_stop_while_the_answer_is_awaited(door, shims):
+    """Time in which the shim is stopped is nobody's."""
+    shim = shims.start("git", preexec_fn=in_a_group_of_its_own)
+    visit = door.request()
+    wait_until(lambda: is_waiting(shim))
+    shim.send_signal(signal.SIGTERM)
+    assert visit.read_question() == (signal.SIGTERM, 0)
+    shim.send_signal(signal.SIGTSTP)
+    assert visit.read_signal() == (signal.SIGTSTP, 1)
+    assert os.WIFSTOPPED(wait_status(shim))
+    time.sleep(1.5)
+    visit.ack(ALLOWED)
+    shim.send_signal(signal.SIGCONT)
+    assert visit.read_signal() == (signal.SIGCONT, 1)
+    visit.exit(9)
+    assert finish(shim)[0] == 9
 
 
 def test_ends_a_refused_wait(door, shims):
@@ -246,8 +386,12 @@ def test_a_continuation_is_never_lost(door, shims, number, ack):
         shim.send_signal(number)
         if i % 3 == 1:
             time.sleep(i / 1000)
-        elif i % 3 == 2 and visit.is_quiet(0):
-            visit.read_signal()  # the stop; the shim is about to stop itself
+        elif i % 3 == 2:
+            while not visit.is_quiet(0):
+                visit.read_signal()
+            # The stop is told, or was before: a stopped shim that is continued and stopped again
+            # before it runs has nothing new to say.
+            wait_until(lambda: not visit.is_quiet(0) or state_of(shim.pid) == "T")
         shim.send_signal(signal.SIGCONT)
         if ack is not None:
             assert_goes_on(shim, visit)
