@@ -382,9 +382,14 @@ static bool take_frames(Connection *connection)
                 return false;
             door_signal(connection, signal_number, group);
         } else if (type == SHIM_FRAME_CANCEL) {
-            if (size > 0)
-                return false;
-            door_cancel(connection);
+            uint8_t signal_number = 0, group = 0;
+            if (size > 0) {
+                signal_number = reader_u8(&payload);
+                group = reader_u8(&payload);
+                if (!reader_done(&payload) || !shim_signal_is_deadly(signal_number))
+                    return false;
+            }
+            door_cancel(connection, signal_number, group);
         } else if (type != SHIM_FRAME_WINDOW) { /* the terminal itself knows its size: local runs
                                                    on the caller's own */
             return false;

@@ -83,7 +83,8 @@ void door_report_refusal(const Connection *connection, const char *why); /* for 
 /* The request is whole: passes it on, or refuses it. False when the connection is gone. */
 bool door_request_complete(Connection *connection);
 void door_signal(Connection *connection, uint8_t signal_number, uint8_t group);
-void door_cancel(Connection *connection);
+/* Signal 0: whatever became of the request. */
+void door_cancel(Connection *connection, uint8_t signal_number, uint8_t group);
 /* Forgets and frees the connection, telling the warden if it knows of it. */
 void door_connection_gone(Connection *connection);
 /* Charges `bytes` to the jail; false when its limit is reached. */

@@ -258,9 +258,11 @@ void door_signal(Connection *connection, uint8_t signal_number, uint8_t group)
     to_warden(connection->door, DOOR_SIGNAL, connection->key, payload, sizeof payload);
 }
 
-void door_cancel(Connection *connection)
+void door_cancel(Connection *connection, uint8_t signal_number, uint8_t group)
 {
-    to_warden(connection->door, DOOR_CANCEL, connection->key, NULL, 0);
+    uint8_t payload[2] = {signal_number, group};
+    to_warden(connection->door, DOOR_CANCEL, connection->key, payload,
+              signal_number == 0 ? 0 : sizeof payload);
 }
 
 /* Timer and listener. */

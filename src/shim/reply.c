@@ -31,6 +31,8 @@ typedef struct Inbox {
  * broken, so from the moment the request is out only the journal knows. */
 static _Noreturn void fail_by_phase(const Shim *shim, const char *what)
 {
+    if (shim->deadly)
+        die_by_signal(shim->deadly);
     switch (shim->phase) {
     case PHASE_RUNNING:
         fail(shim, EXIT_WARDEN_FAILED, what,
@@ -162,8 +164,11 @@ static bool take_ack(Shim *shim, uint8_t byte)
         if (shim->phase == PHASE_SENDING)
             return false;
         shim->phase = PHASE_RUNNING;
+        shim->deadly = 0; /* the command has it */
         return true;
     case SHIM_ACK_DENIED:
+        if (shim->deadly) /* it has met our wait */
+            die_by_signal(shim->deadly);
         shim->phase = PHASE_REFUSED;
         return true;
     case SHIM_ACK_PENDING:
@@ -213,6 +218,7 @@ void reply_follow(Shim *shim)
         struct timespec left = {.tv_sec = SHIM_SILENCE_S};
         if (shim_wait(shim, shim->socket_fd, POLLIN, &left) == 0)
             fail_by_phase(shim, "the warden has gone silent");
+        bool is_last = answer_is_overdue(shim); /* a door that says everything but that */
         ssize_t got = read(shim->socket_fd, inbox.bytes + inbox.size, INBOX_MAX - inbox.size);
         if (got < 0 && (errno == EAGAIN || errno == EINTR))
             continue;
@@ -220,5 +226,7 @@ void reply_follow(Shim *shim)
             fail_by_phase(shim, "the warden closed the connection");
         inbox.size += (size_t)got;
         take_all(shim, &inbox);
+        if (is_last && shim->deadly)
+            die_by_signal(shim->deadly);
     }
 }

@@ -30,6 +30,11 @@
 #define SHIM_PROGRESS_S 10
 #endif
 
+/* Milliseconds that the door has to say what a deadly signal has met: a wait or a command. */
+#ifndef SHIM_ANSWER_MS
+#define SHIM_ANSWER_MS 1000
+#endif
+
 /* Large buffers of which a page or two are used stand behind everything else (the linker sorts by
  * name), so that the few variables of the C library share one page with our data: each page that is
  * touched for the first time costs more than most system calls. */
@@ -50,10 +55,12 @@ typedef struct Shim {
     Phase phase;
     int socket_fd;
     int signal_fd;
-    sigset_t mask;    /* the signal mask we were started with */
-    sigset_t awaited; /* what signal_fd waits for */
-    uint64_t unsent;  /* signals for the door that its socket had no room for yet: bit N-1 */
-    uint64_t group;   /* those of them that are for the command's whole group */
+    sigset_t mask;        /* the signal mask we were started with */
+    sigset_t awaited;     /* what signal_fd waits for */
+    uint64_t unsent;      /* signals for the door that its socket had no room for yet: bit N-1 */
+    uint64_t group;       /* those of them that are for the command's whole group */
+    int deadly;           /* a signal that we die of unless a command has been started; 0: none */
+    int64_t answer_by_ms; /* then: when the door must have said so */
 } Shim;
 
 /* The request's strings, straight from where the kernel put them. */
@@ -87,6 +94,8 @@ void signals_block(Shim *shim);
 /* Waits for `events` on `fd` and deals with signals meanwhile. The poll(2) events that came, or 0
  * when `left` ran out (NULL: no limit; else it is counted down, across signals). */
 int shim_wait(Shim *shim, int fd, short events, struct timespec *left);
+/* A deadly signal has waited for the door's answer as long as it may. */
+bool answer_is_overdue(const Shim *shim);
 /* Dies by that signal, so that the parent's wait(2) tells it. */
 _Noreturn void die_by_signal(int signal_number);
 void signals_restore(const Shim *shim);

@@ -19,7 +19,12 @@
  * Since a pending signal does not say who sent it, a stop and what takes it back count as job
  * control, that is as the terminal's or the shell's word to the whole group.
  *
- * Before the command runs a signal is an answer to the wait itself: cancel and die of it, or stop.
+ * Before the command runs a signal is an answer to the wait itself: die of it, or stop. But the
+ * command may run before we hear of it, and its first output may be what made somebody signal us.
+ * So the warden, which knows, is told of a deadly signal, and its answer decides: an ack says that
+ * the command has got it, a refusal that there is none. Who has no answer in time, or gets a second
+ * such signal, dies of it. No door can make us immune.
+ *
  * Once it runs every signal goes to the command; what the socket has no room for stays in `unsent`
  * and goes when there is room. Like the kernel's own pending set it remembers each signal once.
  */
@@ -173,6 +178,12 @@ static bool send_window(const Shim *shim)
     return true;
 }
 
+/* The door has our request, and not yet answered it for good. */
+static bool is_waiting(const Shim *shim)
+{
+    return shim->phase == PHASE_WAITING || shim->phase == PHASE_PENDING;
+}
+
 /* What the door may hear now. Of what comes before the command it needs to know whether that should
  * run, or rather be stopped as we are. */
 static uint64_t sendable(const Shim *shim)
@@ -182,7 +193,7 @@ static uint64_t sendable(const Shim *shim)
         return shim->unsent;
     case PHASE_WAITING:
     case PHASE_PENDING:
-        return shim->unsent & JOB_CONTROL;
+        return shim->unsent & (JOB_CONTROL | DEADLY);
     case PHASE_SENDING: /* a frame would stand in the middle of the request */
     case PHASE_REFUSED:
     default:
@@ -198,7 +209,13 @@ static void forward(Shim *shim)
     for (int n = 1; wanted && n <= 64; n++) {
         if (!(wanted & BIT(n)))
             continue;
-        const uint8_t frame[] = {SHIM_FRAME_SIGNAL,           2, 0, 0, 0, (uint8_t)n,
+        bool asks = is_waiting(shim) && BIT(n) & DEADLY;
+        const uint8_t frame[] = {asks ? SHIM_FRAME_CANCEL : SHIM_FRAME_SIGNAL,
+                                 2,
+                                 0,
+                                 0,
+                                 0,
+                                 (uint8_t)n,
                                  shim->group & BIT(n) ? 1 : 0};
         if (n == SIGWINCH && !send_window(shim))
             return;
@@ -215,6 +232,41 @@ static void pass_on(Shim *shim, int signal_number, bool group)
     shim->unsent |= BIT(signal_number);
     if (group)
         shim->group |= BIT(signal_number);
+}
+
+/* What the door still has of its time to answer a deadly signal; 0: it is over. */
+static int64_t answer_left_ms(const Shim *shim)
+{
+    struct timespec now;
+
+    if (clock_gettime(CLOCK_MONOTONIC, &now) < 0)
+        return 0;
+    int64_t left = shim->answer_by_ms - (now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    return left > 0 ? left : 0;
+}
+
+static void begin_answer_time(Shim *shim)
+{
+    shim->answer_by_ms = 0;
+    struct timespec now;
+
+    if (clock_gettime(CLOCK_MONOTONIC, &now) == 0)
+        shim->answer_by_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000 + SHIM_ANSWER_MS;
+}
+
+bool answer_is_overdue(const Shim *shim)
+{
+    return shim->deadly && answer_left_ms(shim) == 0;
+}
+
+/* Without knowing, if we wait, what became of the request: it is not wanted whatever it was. */
+static _Noreturn void die_of(const Shim *shim, int signal_number)
+{
+    const uint8_t frame[SHIM_FRAME_HEADER_SIZE] = {SHIM_FRAME_CANCEL};
+
+    if (BIT(signal_number) & CANCELS && is_waiting(shim))
+        (void)send_frame(shim, frame, sizeof frame);
+    die_by_signal(signal_number);
 }
 
 /* A stop of the command and of ourselves. Of a stop and a continuation that wait for room only the
@@ -239,17 +291,18 @@ static void take_stop(Shim *shim, const sigset_t *stops)
         pass_on(shim, SIGCONT, true);
         forward(shim);
     }
+    if (shim->deadly) /* the time in which we were stopped does not count */
+        begin_answer_time(shim);
 }
 
-/* A signal while nothing runs. Those that are for the command stay for it. */
+/* A signal while nothing runs, as far as we know. Those that are for the command stay for it. */
 static void take_while_waiting(Shim *shim, int signal_number, bool group)
 {
     if (BIT(signal_number) & DEADLY) {
-        const uint8_t frame[SHIM_FRAME_HEADER_SIZE] = {SHIM_FRAME_CANCEL};
-        if (BIT(signal_number) & CANCELS &&
-            (shim->phase == PHASE_WAITING || shim->phase == PHASE_PENDING))
-            (void)send_frame(shim, frame, sizeof frame);
-        die_by_signal(signal_number);
+        if (shim->deadly || !is_waiting(shim))
+            die_of(shim, signal_number);
+        shim->deadly = signal_number;
+        begin_answer_time(shim);
     }
     if (signal_number != SIGCONT)
         pass_on(shim, signal_number, group);
@@ -291,6 +344,12 @@ int shim_wait(Shim *shim, int fd, short events, struct timespec *left)
 
     for (;;) {
         bool blocked = sendable(shim) != 0;
+        struct timespec answer, *limit = left;
+        if (shim->deadly) {
+            int64_t ms = answer_left_ms(shim);
+            answer = (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+            limit = &answer;
+        }
         struct pollfd polled[3] = {
             {.fd = fd, .events = events},
             {.fd = shim->signal_fd, .events = POLLIN},
@@ -299,9 +358,11 @@ int shim_wait(Shim *shim, int fd, short events, struct timespec *left)
         /* The bare system call counts `left` down (ppoll(2), "C library/kernel differences"): no
          * clock needed. It looks at the descriptors once more after the time is up, so a door that
          * ticked while we were stopped is not taken for a silent one. */
-        long ready = syscall(SYS_ppoll, polled, 3, left, NULL, 0);
+        long ready = syscall(SYS_ppoll, polled, 3, limit, NULL, 0);
         if (ready < 0 && errno != EINTR && errno != EAGAIN)
             fail(shim, EXIT_WARDEN_FAILED, "cannot wait for the warden");
+        if (ready == 0 && limit == &answer)
+            die_of(shim, shim->deadly);
         if (ready == 0)
             return 0;
         if (ready > 0 && polled[1].revents && take_signals(shim) && left)

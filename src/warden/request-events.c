@@ -409,14 +409,44 @@ static void abandon(Request *request, const char *reason, bool by_user)
     }
 }
 
-void request_on_gone(Jail *jail, uint64_t key, bool by_user)
+static void abandon_for_caller(Request *request, bool by_user)
+{
+    abandon(request, by_user ? "the caller interrupted it" : "the caller went away", by_user);
+}
+
+void request_on_gone(Jail *jail, uint64_t key)
 {
     Request *request = requests_find(jail->warden, key);
 
     if (!request || request->jail != jail)
         return;
-    request->shim_gone |= !by_user; /* who interrupts still hears the end */
-    abandon(request, by_user ? "the caller interrupted it" : "the caller went away", by_user);
+    request->shim_gone = true;
+    abandon_for_caller(request, false);
+}
+
+/* Its order to run is out: whoever signals may have seen it run. A container's command begins only
+ * when its relay runs. */
+static bool may_have_started(const Request *request)
+{
+    return request->state == REQUEST_RUNNING || request->state == REQUEST_ENDING ||
+           (request->state == REQUEST_STARTING && (!request->ghost || request->ghost->relays));
+}
+
+/* A shim that got a deadly signal while it waited cannot know whether the command runs already, so
+ * it says which and goes on listening: the ack or the refusal that follows is the answer. */
+void request_on_cancel(Jail *jail, const LinkFrame *frame)
+{
+    Request *request = requests_find(jail->warden, frame->key);
+    const bool asks = frame->size == 2;
+    const uint8_t number = asks ? (uint8_t)frame->payload[0] : SIGINT;
+
+    if (!request || request->jail != jail || (!asks && frame->size != 0) ||
+        !shim_signal_is_deadly(number))
+        return;
+    if (asks && may_have_started(request))
+        request_on_signal(jail, frame);
+    else /* who interrupts withdraws what it asked; the others may come back for the answer */
+        abandon_for_caller(request, number == SIGINT || number == SIGQUIT);
 }
 
 /* A request that never got its words has no one to abandon it. `withdrawn`: so is its question. */

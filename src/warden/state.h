@@ -279,7 +279,8 @@ Jail *jail_by_name(Warden *warden, const char *name);
 /* request.c: events of the one state machine. */
 void request_on_words(Jail *jail, LinkFrame *frame);
 void request_on_signal(Jail *jail, const LinkFrame *frame);
-void request_on_gone(Jail *jail, uint64_t key, bool by_user);
+void request_on_cancel(Jail *jail, const LinkFrame *frame);
+void request_on_gone(Jail *jail, uint64_t key);
 void request_on_executor(Warden *warden, LinkFrame *frame);
 /* Approved or denied by a human. `waiters`: how many got the answer together. */
 void request_on_decision(Request *request, bool approve, const char *approver, const char *via,

@@ -321,6 +321,108 @@ static void test_a_stop_before_the_start_is_taken_back(void **state)
     expect_signal(world, key_of(1), SIGUSR2, false);
 }
 
+/* A deadly signal that the shim got while it waited. */
+static void say_deadly(World *world, uint64_t key, int number, bool group)
+{
+    const uint8_t payload[2] = {(uint8_t)number, group};
+    send_frame(world->door, DOOR_CANCEL, key, payload, sizeof payload, -1);
+}
+
+static void expect_withdrawn(World *world, uint64_t key)
+{
+    Frame ack = expect(world->door, DOOR_ACK, key);
+    assert_int_equal(ack.payload[0], SHIM_ACK_DENIED);
+    expect_exit(world, key, 0, 126);
+}
+
+static const int deadly[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
+
+/* Its order is out: it has begun, for all that anybody knows, so it gets the signal. */
+static void test_a_deadly_signal_meets_a_command(void **state)
+{
+    World *world = *state;
+
+    for (uint32_t i = 0; i < 4; i++) {
+        uint64_t key = key_of(2 * i + 1);
+        say_all_is_read(world, key);
+        say_deadly(world, key, deadly[i], true);
+        say_all_is_read(world, key_of(2 * i + 2)); /* and nothing came between */
+        say_started(world, key);
+        expect_signal(world, key, deadly[i], true);
+        Frame ack = expect(world->door, DOOR_ACK, key);
+        assert_int_equal(ack.payload[0], SHIM_ACK_ALLOWED);
+        say_deadly(world, key, deadly[i], false); /* the ack and this one cross */
+        expect_signal(world, key, deadly[i], false);
+        say_ended(world, key, 0, 9);
+        expect_exit(world, key, 0, 9);
+        say_deadly(world, key, deadly[i], false);
+    }
+    expect_silence(world->executor);
+}
+
+static void test_a_deadly_signal_meets_a_wait(void **state)
+{
+    World *world = *state;
+    char id[7], retry_id[7];
+
+    for (uint32_t i = 0; i < 4; i++) {
+        uint64_t key = key_of(10 * i);
+        say_words(world, key, "allowed"); /* before the facts */
+        say_deadly(world, key, deadly[i], false);
+        say_all_is_read(world, key + 1);
+        say_facts(world, key, "/usr/bin/allowed");
+        (void)expect(world->executor, EXEC_DROP, key);
+        expect_withdrawn(world, key);
+
+        say_words(world, key + 2, "asked"); /* while the program is hashed */
+        say_facts(world, key + 2, "/usr/bin/asked");
+        (void)expect(world->executor, EXEC_HASH, key + 2);
+        say_deadly(world, key + 2, deadly[i], false);
+        (void)expect(world->executor, EXEC_DROP, key + 2);
+        expect_withdrawn(world, key + 2);
+
+        run_to_pending(world, key + 3, id); /* while a human is asked */
+        say_deadly(world, key + 3, deadly[i], false);
+        expect_withdrawn(world, key + 3);
+        say_deadly(world, key + 3, deadly[i], false);
+
+        run_to_pending(world, key + 4, retry_id);            /* while it is prepared once more */
+        assert_int_equal(strcmp(id, retry_id) == 0, i >= 2); /* withdrawn, or open for a retry */
+        if (i < 2) {
+            decide(world, id, true);
+            assert_int_equal(answer_status(world), 409);
+        }
+        memcpy(id, retry_id, sizeof id);
+        decide(world, id, true);
+        assert_int_equal(answer_status(world), 200);
+        (void)expect(world->door, DOOR_OPEN, key + 4);
+        say_deadly(world, key + 4, deadly[i], false);
+        say_all_is_read(world, key + 5);
+        say_facts(world, key + 4, "/usr/bin/asked");
+        (void)expect(world->executor, EXEC_DROP, key + 4);
+        expect_withdrawn(world, key + 4);
+    }
+    expect_journal(world, "the caller interrupted it");
+    expect_journal(world, "the question stays open");
+    expect_silence(world->executor);
+}
+
+/* What no door sends. */
+static void test_a_cancel_that_cannot_be(void **state)
+{
+    World *world = *state;
+
+    say_words(world, key_of(1), "lasting");
+    say_deadly(world, key_of(1), SIGUSR1, false);
+    say_deadly(world, key_of(1), 0, false);
+    say_deadly(world, key_of(1), 255, true);
+    send_frame(world->door, DOOR_CANCEL, key_of(1), "\2", 1, -1);
+    send_frame(world->door, DOOR_CANCEL, key_of(1), "\2\0\0", 3, -1);
+    say_all_is_read(world, key_of(2));
+    say_facts(world, key_of(1), "/usr/bin/lasting");
+    (void)expect(world->executor, EXEC_RUN, key_of(1));
+}
+
 static void test_timeout(void **state)
 {
     World *world = *state;
@@ -411,6 +513,9 @@ int main(void)
         WARDEN_TEST(test_gone_between_order_and_start),
         WARDEN_TEST(test_signals_before_the_start),
         WARDEN_TEST(test_a_stop_before_the_start_is_taken_back),
+        WARDEN_TEST(test_a_deadly_signal_meets_a_command),
+        WARDEN_TEST(test_a_deadly_signal_meets_a_wait),
+        WARDEN_TEST(test_a_cancel_that_cannot_be),
         WARDEN_TEST(test_timeout),
         WARDEN_TEST(test_a_bad_policy_changes_nothing),
         WARDEN_TEST(test_a_verdict_outlives_its_policy),

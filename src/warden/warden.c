@@ -286,10 +286,10 @@ static void on_door_frame(Link *link UNUSED, LinkFrame *frame, void *userdata)
         request_on_signal(jail, frame);
         return;
     case DOOR_CANCEL:
-        request_on_gone(jail, frame->key, true);
+        request_on_cancel(jail, frame);
         return;
     case DOOR_GONE:
-        request_on_gone(jail, frame->key, false);
+        request_on_gone(jail, frame->key);
         return;
     case DOOR_REFUSED: {
         JournalRecord record = {.event = JOURNAL_REFUSED, .jail = jail->name, .has_caller = true};

@@ -103,7 +103,8 @@ enum {
      * shim sent them, already decoded once by the door */
     DOOR_REQUEST = 32,
     DOOR_SIGNAL,  /* door → warden: u8 signal number, u8 group */
-    DOOR_CANCEL,  /* door → warden: Ctrl-C and the like while waiting */
+    DOOR_CANCEL,  /* door → warden: Ctrl-C and the like while waiting. With u8 signal number, u8
+                     group: only unless the command has been started, which gets that signal then */
     DOOR_GONE,    /* door → warden: the connection is lost */
     DOOR_REFUSED, /* door → warden, key 0: something refused before it was a request. u32 pid, u32
                      uid, u32 gid, string why */

@@ -17,6 +17,8 @@
  */
 #pragma once
 
+#include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define SHIM_DEFAULT_SOCKET "/run/clawrden/warden.sock"
@@ -67,7 +69,8 @@ enum {
     SHIM_FRAME_STDOUT = 1,       /* to the shim */
     SHIM_FRAME_STDERR = 2,       /* to the shim */
     SHIM_FRAME_EXIT = 3,         /* to the shim: u8 kind (0 code, 1 signal), u8 value */
-    SHIM_FRAME_CANCEL = 4,       /* to the door: Ctrl-C while pending; no payload */
+    SHIM_FRAME_CANCEL = 4,       /* to the door: the caller gave up; as SHIM_FRAME_SIGNAL: unless
+                                    the command has been started */
     SHIM_FRAME_STDIN = 5,        /* to the door */
     SHIM_FRAME_STDIN_CLOSED = 6, /* to the door */
     SHIM_FRAME_SIGNAL = 7,  /* to the door: u8 signal number, u8 1 = the terminal sent it (group) */
@@ -75,6 +78,13 @@ enum {
     SHIM_FRAME_MESSAGE = 9, /* to the shim: a text without newline for stderr */
     SHIM_FRAME_TICK = 10,   /* to the shim: still alive; no payload */
 };
+
+/* The signals that end who waits: those of SHIM_FRAME_CANCEL. */
+static inline bool shim_signal_is_deadly(int signal_number)
+{
+    return signal_number == SIGINT || signal_number == SIGQUIT || signal_number == SIGTERM ||
+           signal_number == SIGHUP;
+}
 
 #define SHIM_FRAME_HEADER_SIZE 5u
 #define SHIM_FRAME_MAX (64u * 1024)

@@ -4,12 +4,14 @@ import contextlib
 import os
 import select
 import signal
+import struct
 import subprocess
 import time
 
 import pytest
 
-from harness import (IS_ROOT, PATIENCE, PRISONER, allow, as_user, ask, finish, is_alive, wait_for)
+from harness import (ACK_ALLOWED, FRAME_CANCEL, IS_ROOT, PATIENCE, PRISONER, Raw, allow, as_user, ask, finish,
+                     in_child, is_alive, wait_for)
 
 CATCH = ("import os, signal, sys, time\n"
          "def caught(number, frame):\n"
@@ -140,6 +142,49 @@ def test_a_signal_while_nobody_answers(make_warden, role, number):
     wait_for(lambda: [one["waiters"] for one in warden.queue()] == ([] if withdrawn else [0]))
     assert warden.cli("approve", entry).code == (1 if withdrawn else 0)
     assert not os.path.exists(os.path.join(warden.work, "mark"))
+
+
+def cancel(payload):
+    return struct.pack("<BI", FRAME_CANCEL, len(payload)) + payload
+
+
+def call_with_frames(path, command, frames):
+    raw = Raw(path)
+    raw.ask(command)
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        for frame in frames:
+            raw.socket.sendall(frame)
+    return raw.answer()
+
+
+@pytest.mark.parametrize("payload", [b"\x02\x00", b"\x0f\x01", b"\x01\xff", b"\x00\x00", b"\x09\x00", b"\x0a\x00",
+                                     b"\xff\xff", b"\x0f", b"\x0f\x00\x00", b"\x0f" * 65536])
+def test_a_prisoners_own_cancel(make_warden, payload):
+    """As often as it likes, with whatever it likes: nothing runs, and others are served."""
+    warden = make_warden(ask("touch") + allow("true"))
+    frames = [cancel(payload)] * (2000 if len(payload) < 10 else 5)
+    ack, code, _ = in_child(call_with_frames, warden.socket_path(), ["touch", "mark"], frames)
+    assert ack != ACK_ALLOWED and code in (126, None)
+    assert warden.recorded(event="cancelled") and not warden.journal(event="started")
+    assert warden.shim("true").code == 0
+
+
+def test_a_prisoners_cancels_while_it_runs(make_warden):
+    """Each is a signal then, and no more than that."""
+    warden = make_warden(allow("bash", "true"))
+    ready = os.path.join(warden.work, "ready")
+    script = f"trap : TERM; trap 'exit 9' HUP; : >{ready}; while :; do sleep 0.05; done"
+
+    def call(path):
+        raw = Raw(path)
+        raw.ask(["bash", "-c", script])
+        wait_for(lambda: os.path.exists(ready))
+        raw.socket.sendall(cancel(b"\x0f\x00") * 2000 + cancel(b"\x01\x00"))
+        return raw.answer()
+
+    assert in_child(call, warden.socket_path(), timeout=2 * PATIENCE)[:2] == (ACK_ALLOWED, 9)
+    assert warden.recorded(event="ended")["exit_code"] == 9
+    assert warden.shim("true").code == 0
 
 
 def test_the_default_action_comes_back(make_warden):
