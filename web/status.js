@@ -29,9 +29,11 @@ function why({ by, via, reason, until }) {
 
 // What is not as it should be is said as well.
 function told(verb, done) {
-  const words = [verb === "kill"
-    ? `${done.killed} commands ended, ${done.cancelled} questions cancelled`
-    : `${done.frozen} commands frozen`];
+  const words = [{
+    kill: `${done.killed} commands ended, ${done.cancelled} questions cancelled`,
+    pause: `${done.frozen} commands frozen`,
+    resume: "resumed",
+  }[verb]];
   for (const { container, why: reason } of done.failed ?? []) {
     words.push(`container ${plain(container ?? "", 12)}: ${plain(reason ?? "", 300)}`);
   }
@@ -170,8 +172,8 @@ export class Status {
       confirm: "Resume",
       possible: () => (this.#connected ? null : "Not connected: what you see may be old."),
       run: async () => {
-        await post("/api/resume", jail ? { jail } : { all: true });
-        this.page.announce(jail ? `${plain(jail, 63)} is resumed` : "all jails are resumed");
+        const done = await post("/api/resume", jail ? { jail } : { all: true });
+        this.page.announce(`${jail ? plain(jail, 63) : "all jails"}: ${told("resume", done)}`);
         await this.refresh();
       },
     });

@@ -111,6 +111,14 @@ static void end_entry(Warden *warden, Switch *entry)
                   clock_format_time(entry->since_us, since), entry->by);
     _cleanup_free_ char *reason = buffer_take_string(&text);
     control_record_resume(warden, entry, NULL, "timer", reason);
+    for (const Jail *jail = entry->scope == SWITCH_SCOPE_ALL ? warden->jails : NULL; jail;
+         jail = jail->next) { /* for those who see it alone */
+        Switch own = {.scope = SWITCH_SCOPE_JAIL};
+        if (switches_find(&warden->switches, SWITCH_SCOPE_JAIL, jail->name))
+            continue; /* it stays as it is */
+        (void)snprintf(own.name, sizeof own.name, "%s", jail->name);
+        control_record_resume(warden, &own, NULL, "timer", reason);
+    }
     switches_remove(&warden->switches, entry);
 }
 

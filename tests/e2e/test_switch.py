@@ -174,6 +174,8 @@ def test_for_a_time(make):
     assert stands(path)
     record = wait_for(lambda: warden.journal(event="resumed"), what="an automatic resume")[0]
     assert record["via"] == "timer" and "its time is over: paused since" in record["reason"]
+    own = wait_for(lambda: warden.journal(event="resumed", jail="default"), what="the jail's own record")[0]
+    assert own["via"] == "timer" and own["reason"] == record["reason"]
     goes_on(path)
     assert warden.shim("true").code == 0
     warden.cli("kill", "--all")
