@@ -244,7 +244,7 @@ static int confine(const ProcessContext *context, int store_directory)
     (void)OPENSSL_init_ssl(OPENSSL_INIT_LOAD_SSL_STRINGS, NULL);
     int result = confine_limits(FILES_MAX);
     if (result >= 0)
-        result = confine_become(context->privileged ? &context->api : NULL);
+        result = confine_become(context->privileged ? &context->api : NULL, true);
     if (result >= 0)
         result = confine_files_but(readable, store_directory);
     if (result >= 0)

@@ -90,7 +90,7 @@ static int confine(const ProcessContext *context)
 {
     int result = confine_limits(HASHER_FILES);
     if (result >= 0)
-        result = confine_become(context->privileged ? &context->api : NULL);
+        result = confine_become(context->privileged ? &context->api : NULL, false);
     if (result >= 0)
         result = confine_files(NULL);
     if (result >= 0)

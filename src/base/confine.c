@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/landlock.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
@@ -15,12 +16,33 @@
 
 #include "base/cleanup.h"
 
-int confine_become(const ProcessUser *user)
+/* The permitted set has survived the change of user, the effective one has not. */
+static int keep_capability(unsigned capability)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[2];
+
+    if (syscall(SYS_capget, &header, sets) < 0)
+        return -errno;
+    for (unsigned i = 0; i < 2; i++) {
+        sets[i].permitted &= (uint32_t)(UINT64_C(1) << capability >> (32 * i));
+        sets[i].effective = sets[i].permitted;
+        sets[i].inheritable = 0;
+    }
+    return syscall(SYS_capset, &header, sets) < 0 || prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0 ? -errno
+                                                                                            : 0;
+}
+
+int confine_become(const ProcessUser *user, bool sends_descriptors)
 {
     if (user) {
-        if (setgroups(0, NULL) < 0 || setresgid(user->gid, user->gid, user->gid) < 0 ||
+        if (prctl(PR_SET_KEEPCAPS, sends_descriptors, 0, 0, 0) < 0 || setgroups(0, NULL) < 0 ||
+            setresgid(user->gid, user->gid, user->gid) < 0 ||
             setresuid(user->uid, user->uid, user->uid) < 0)
             return -errno;
+        int result = sends_descriptors ? keep_capability(CAP_SYS_RESOURCE) : 0;
+        if (result < 0)
+            return result;
         if (setuid(0) == 0) /* cannot happen; a process that is still root must not go on */
             return -EPERM;
     }
@@ -137,7 +159,6 @@ static const int allowed_calls[] = {
     SCMP_SYS(poll),
     SCMP_SYS(ppoll),
     SCMP_SYS(pread64),
-    SCMP_SYS(prlimit64),
     SCMP_SYS(pwrite64),
     SCMP_SYS(pwritev),
     SCMP_SYS(read),
@@ -217,6 +238,9 @@ int confine_syscalls(bool may_thread)
     int result = add_calls(filter, SCMP_ACT_ALLOW, allowed_calls, ARRAY_SIZE(allowed_calls));
     if (result == 0)
         result = add_calls(filter, SCMP_ACT_KILL_PROCESS, deadly_calls, ARRAY_SIZE(deadly_calls));
+    if (result == 0) /* limits are asked for, never set */
+        result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1,
+                                  SCMP_A2(SCMP_CMP_EQ, 0));
     if (result == 0 && may_thread) /* a thread may follow its loop to the same processor */
         result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sched_setaffinity), 0);
     if (result == 0 && may_thread) {

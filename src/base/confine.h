@@ -13,8 +13,10 @@
 #include "base/process.h"
 
 /* Becomes the user with no supplementary groups, no capabilities and no_new_privs, non-dumpable.
- * `user` NULL: stays who it is (a process without root), with the rest. */
-int confine_become(const ProcessUser *user);
+ * `user` NULL: stays who it is (a process without root), with the rest. Who sends descriptors keeps
+ * CAP_SYS_RESOURCE: the kernel counts those in flight by user (ETOOMANYREFS, unix(7)), and root in
+ * any container can be that user. After confine_syscalls() the capability raises no limit. */
+int confine_become(const ProcessUser *user, bool sends_descriptors);
 
 /* Landlock: no file may be opened but for reading below the given paths (NULL-terminated list, or
  * NULL for none). 0; 1 when this kernel has no Landlock (then nothing changed); -errno. */

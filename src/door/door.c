@@ -462,7 +462,7 @@ static int take_jail(Door *door, const LinkFrame *frame)
     const unsigned connections = settings.jail.limits.connections;
     door->connections_max = connections < SLOTS_MAX ? connections : SLOTS_MAX;
     door->bytes_max = settings.jail.limits.bytes;
-    return confine_limits(FDS_OF_THE_DOOR + (unsigned long)connections * FDS_PER_CONNECTION);
+    return 0;
 }
 
 static int take_listener(Door *door, LinkFrame *frame)
@@ -512,7 +512,9 @@ static const LinkHandlers control_handlers = {.frame = on_control_frame, .closed
 
 static int confine_door(const ProcessContext *context)
 {
-    int result = confine_become(context->privileged ? &context->door : NULL);
+    int result = confine_become(context->privileged ? &context->door : NULL, true);
+    if (result == 0) /* for the most that its jail may ever have */
+        result = confine_limits(FDS_OF_THE_DOOR + (unsigned long)SLOTS_MAX * FDS_PER_CONNECTION);
     if (result == 0)
         result = confine_files(NULL);
     if (result >= 0)

@@ -272,7 +272,7 @@ static int confine(const ProcessContext *context)
 {
     int result = confine_limits(FILES_MAX);
     if (result >= 0)
-        result = confine_become(context->privileged ? &context->warden : NULL);
+        result = confine_become(context->privileged ? &context->warden : NULL, false);
     if (result >= 0)
         result = confine_files(NULL);
     if (result >= 0)

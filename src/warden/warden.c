@@ -470,14 +470,14 @@ static int set_up(Warden *warden, const ProcessContext *context)
 {
     LinkLimits limits = {.frame_max = 512u * 1024, .queue_max = 2u << 20, .fds_max = 1};
 
-    int result = confine_become(context->privileged ? &context->warden : NULL);
+    int result = confine_become(context->privileged ? &context->warden : NULL, false);
+    if (result == 0)
+        result = confine_limits(4096);
     if (result == 0)
         result = confine_files(NULL);
     if (result >= 0)
         result = confine_syscalls(true);
     if (result >= 0)
-        result = confine_limits(4096);
-    if (result == 0)
         result = questions_new(&warden->questions);
     if (result == 0)
         result = link_new_take(&warden->control, warden->loop, context->control_fd, &limits,

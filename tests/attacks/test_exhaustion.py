@@ -278,3 +278,44 @@ def test_many_descriptors_in_flight(make_warden):
     calm_works(warden)
     os.waitpid(pid, 0)
     wait_for(lambda: warden.shim("true", jail="flood").code == 0, 30, "the jail works again")
+
+
+def hold_in_flight(uid, count, mark):
+    """Descriptors that are sent and not received, as the user `uid`."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    os.setresuid(uid, uid, uid)
+    pairs, sent = [], 0
+    while sent < count:
+        pairs.append(socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM))
+        socket.send_fds(pairs[-1][0], [b"x"], [0] * 250)
+        sent += 250
+    mark.send(b"x")
+    time.sleep(60)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("user", ["door", "api"])
+def test_descriptors_in_flight_of_the_same_user(make_warden, user):
+    """Root in a container can be any user of the machine, those of the warden's processes too."""
+    warden = make_warden(allow("true"), jails=JAILS)
+    role = next(role for role in warden.processes() if role.split("/")[0] == user)
+    with open(f"/proc/{warden.processes()[role]}/status", encoding="ascii") as file:
+        uid = int(next(line for line in file if line.startswith("Uid:")).split()[1])
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            hold_in_flight(uid, 8000, theirs)
+        finally:
+            os._exit(1)
+    try:
+        ours.settimeout(30)
+        assert ours.recv(1) == b"x"
+        calm_works(warden)
+        assert warden.cli("status").code == 0 and warden.cli("queue").code == 0
+    finally:
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+        ours.close()
+        theirs.close()
