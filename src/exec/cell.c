@@ -35,6 +35,21 @@
 /* A share may have at least this many dying cells beside its living ones. */
 #define DYING_MIN 4u
 
+/* Its runner was killed after it had made its keeper and before it could say so. */
+static void end_unknown_keeper(const CellBlock *block)
+{
+    _cleanup_free_ pid_t *known = calloc(2 * (size_t)block->n_cells + 1, sizeof *known);
+    size_t n_known = 0;
+
+    if (!known)
+        return;
+    for (const Cell *cell = block->cells; cell; cell = cell->next) {
+        known[n_known++] = cell->child.pid;
+        known[n_known++] = keeper_pid(cell->keeper);
+    }
+    keepers_end_unknown(block->loop, known, n_known);
+}
+
 static void release(Cell *cell)
 {
     CellBlock *block = cell->block;
@@ -58,6 +73,8 @@ static void release(Cell *cell)
     pidref_done(&cell->child);
     fd_close(cell->control_fd);
     (void)keeper_end(cell->keeper);
+    if (cell->tells_keeper)
+        end_unknown_keeper(block);
     free(cell);
 }
 

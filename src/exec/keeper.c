@@ -90,7 +90,7 @@ static inline __attribute__((always_inline)) long confine(void)
 
 static _Noreturn __attribute__((used)) void keeper_main(void)
 {
-    static const char name[] = "clwd-keeper";
+    static const char name[] = KEEPER_NAME;
     const uint64_t all = ~UINT64_C(0);
 
     long result = call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);

@@ -18,6 +18,8 @@
 
 #include <sys/types.h>
 
+#define KEEPER_NAME "clwd-keeper"
+
 /* Starts the keeper of this process, a child of `parent` as we are, in the cgroup of that
  * directory. Returns when it holds no descriptor of ours any more, or has
  * ended. Its pidfd or -errno. */

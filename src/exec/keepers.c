@@ -5,11 +5,18 @@
 
 #include <errno.h>
 #include <event2/event_struct.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
+#include "exec/descendants.h"
+#include "exec/keeper.h"
 
 struct Keeper {
     PidRef process;
@@ -44,6 +51,37 @@ Keeper *keeper_take(struct event_base *loop, int pidfd)
     keeper->process = process;
     (void)event_assign(&keeper->event, loop, process.pidfd, EV_READ, on_end, keeper);
     return keeper;
+}
+
+static bool is_called_so(pid_t pid)
+{
+    _cleanup_free_ char *name = NULL;
+    char path[32];
+
+    (void)snprintf(path, sizeof path, "/proc/%d/comm", pid);
+    return fd_read_file(AT_FDCWD, path, 64, &name, NULL) == 0 &&
+           strcmp(name, KEEPER_NAME "\n") == 0;
+}
+
+void keepers_end_unknown(struct event_base *loop, const pid_t *known, size_t n_known)
+{
+    Descendants found;
+
+    if (descendants_find(getpid(), known, n_known, &found) < 0)
+        return;
+    for (size_t i = 0; i < found.n_pids; i++) {
+        PidRef process = PIDREF_EMPTY;
+        if (descendants_parent_of(found.pids[i]) != getpid() || !is_called_so(found.pids[i]) ||
+            pidref_open(found.pids[i], &process) < 0)
+            continue;
+        (void)keeper_end(keeper_take(loop, process.pidfd));
+    }
+    descendants_done(&found);
+}
+
+pid_t keeper_pid(const Keeper *keeper)
+{
+    return keeper ? keeper->process.pid : 0;
 }
 
 Keeper *keeper_end(Keeper *keeper)

@@ -12,5 +12,10 @@ typedef struct Keeper Keeper;
 
 /* Takes the pidfd of what must be a child of ours. NULL when it is not. */
 Keeper *keeper_take(struct event_base *loop, int pidfd);
+/* Ends those that nobody has told us of: children of ours that are called so, but for `known` ones.
+ * Their runners have ended before they could say a word. */
+void keepers_end_unknown(struct event_base *loop, const pid_t *known, size_t n_known);
+/* 0 for NULL. */
+pid_t keeper_pid(const Keeper *keeper);
 /* Ends it, without waiting; it is freed when it has ended. Nothing for NULL. Returns NULL. */
 Keeper *keeper_end(Keeper *keeper);

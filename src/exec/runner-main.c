@@ -2,9 +2,11 @@
  * clawrden-runner: the runner as a program of its own (image.h). It is static, so that it starts
  * quickly and maps little, and never installed: the executor has it inside.
  */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -30,7 +32,11 @@ static void keep_memory(int cgroup_fd, const RunnerOrigin *origin)
     const uint8_t kept = RUNNER_KEPT;
     int keeper = keeper_start(cgroup_fd, origin->parent);
 
-    (void)fd_send(IMAGE_CONTROL_FD, &kept, sizeof kept, &keeper, keeper >= 0, 0);
+    if (fd_send(IMAGE_CONTROL_FD, &kept, sizeof kept, &keeper, keeper >= 0, 0) < 0) {
+        if (keeper >= 0)
+            (void)syscall(SYS_pidfd_send_signal, keeper, SIGKILL, NULL, 0);
+        _exit(EXIT_FAILURE); /* that word is still awaited: nobody else may say it */
+    }
     (void)fd_close(keeper);
 }
 
