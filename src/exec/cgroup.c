@@ -230,8 +230,9 @@ static void sweep_dead_trees(int parent_fd)
     }
 }
 
-/* Makes the tree below `parent`, and takes its lock. */
-static int open_tree_at(CgroupTree *tree, const char *parent)
+/* Makes the tree below `parent`, and takes its lock. `is_seen`: a prisoner can open the directory
+ * and hold its lock, so nobody waits for that. The name is ours alone, as the run directory is. */
+static int open_tree_at(CgroupTree *tree, const char *parent, bool is_seen)
 {
     int result = -EBUSY;
 
@@ -246,7 +247,7 @@ static int open_tree_at(CgroupTree *tree, const char *parent)
         if (mkdirat(parent_fd, tree->name, 0700) < 0 && errno != EEXIST)
             return -errno;
         _cleanup_fd_ int fd = open_directory(parent_fd, tree->name);
-        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 ||
+        if (fd < 0 || (flock(fd, LOCK_EX | LOCK_NB) < 0 && !is_seen) ||
             !is_still_there(parent_fd, tree->name, fd))
             continue;
         (void)snprintf(tree->parent, sizeof tree->parent, "%s", parent);
@@ -345,7 +346,7 @@ int cgroup_tree_new(CgroupTree **ret, const char *run_dir)
 
     /* Below our own cgroup, or, where that may have no children, beside it. */
     for (unsigned i = 0; i < 2; i++) {
-        result = open_tree_at(tree, directory);
+        result = open_tree_at(tree, directory, false);
         if (result == 0)
             result = try_out(tree);
         if (result == 0)
@@ -378,8 +379,9 @@ int cgroup_tree_beneath(CgroupTree **ret, const CgroupTree *like, const char *di
     tree->by_moving = like->by_moving;
     memcpy(tree->name, like->name, sizeof tree->name);
     int size = snprintf(tree->path, sizeof tree->path, "%s/%s", path, tree->name);
-    int result = size < 0 || (size_t)size >= sizeof tree->path - 16 ? -ENAMETOOLONG
-                                                                    : open_tree_at(tree, directory);
+    int result = size < 0 || (size_t)size >= sizeof tree->path - 16
+                     ? -ENAMETOOLONG
+                     : open_tree_at(tree, directory, true);
     if (result < 0) {
         remove_tree(tree, 0);
         free(tree);
