@@ -49,6 +49,18 @@ static void set_frozen(Warden *warden, const char *id, bool frozen)
         same->frozen = frozen;
 }
 
+static void set_freezing(Warden *warden, const char *id, bool freezing)
+{
+    for (SwitchContainer *same = first_of(warden, id); same; same = next_of(same->next, id))
+        same->freezing = freezing;
+}
+
+static void freeze(Warden *warden, uint64_t key, const char *id)
+{
+    set_freezing(warden, id, true);
+    order(warden, key, CONTAINER_OP_FREEZE, id);
+}
+
 static void set_dying(Warden *warden, const char *id, bool dying)
 {
     for (SwitchContainer *same = first_of(warden, id); same; same = next_of(same->next, id))
@@ -76,7 +88,10 @@ unsigned control_follow_containers(Warden *warden, uint64_t key)
         if (wanted == container->frozen || container->dying)
             continue;
         set_frozen(warden, container->id, wanted);
-        order(warden, key, wanted ? CONTAINER_OP_FREEZE : CONTAINER_OP_THAW, container->id);
+        if (wanted)
+            freeze(warden, key, container->id);
+        else
+            order(warden, key, CONTAINER_OP_THAW, container->id);
         n_orders++;
     }
     return n_orders;
@@ -97,7 +112,7 @@ void control_freeze_again(Warden *warden)
     for (const SwitchContainer *container = warden->switches.containers; container;
          container = container->next)
         if (container->frozen)
-            order(warden, 0, CONTAINER_OP_FREEZE, container->id);
+            freeze(warden, 0, container->id);
 }
 
 void control_meet_container(Warden *warden, const char *id, const char *jail)
@@ -114,6 +129,8 @@ void control_meet_container(Warden *warden, const char *id, const char *jail)
     if (is_new && is_wanted_frozen(warden, id)) {
         (void)control_follow_containers(warden, 0);
         control_save(warden);
+    } else if (container->frozen && !container->dying && !container->freezing) {
+        freeze(warden, 0, id); /* what is frozen does not speak: it was started again */
     }
 }
 
@@ -173,6 +190,8 @@ int control_take_done(Warden *warden, const LinkFrame *frame)
         record_outcome(warden, op, id, failure);
     if (op == CONTAINER_OP_KILL)
         set_dying(warden, id, false);
+    if (op == CONTAINER_OP_FREEZE)
+        set_freezing(warden, id, false);
     bool is_gone = outcome == CONTAINER_OUTCOME_ABSENT ||
                    (op == CONTAINER_OP_KILL && outcome == CONTAINER_OUTCOME_DONE);
     control_on_container_done(warden, frame->key, id, outcome == CONTAINER_OUTCOME_DONE, failure);

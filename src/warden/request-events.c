@@ -401,6 +401,8 @@ static void abandon(Request *request, const char *reason, bool by_user)
             request_cancel(request, reason);
             return;
         }
+        if (request->state == REQUEST_STARTING && request->frozen && !request->cancelled)
+            request_end_in_executor(request, 0); /* now, not when it is resumed */
         request->cancelled = true;
         return;
     case REQUEST_ENDING:

@@ -50,6 +50,7 @@ typedef struct SwitchContainer {
     char id[SWITCH_NAME_SIZE];
     char jail[SWITCH_NAME_SIZE]; /* "": in none */
     bool frozen, dying;          /* or it has been ordered */
+    bool freezing;               /* ordered, and not answered yet */
     struct SwitchContainer *next;
 } SwitchContainer;
 

@@ -179,6 +179,28 @@ static void test_a_container_is_frozen(void **state)
     expect_journal(world, "\"message\":\"the container goes on\"");
 }
 
+/* What is frozen does not speak: if it does it was started again, and is frozen again; once. */
+static void test_a_frozen_container_that_speaks(void **state)
+{
+    World *world = *state;
+    Prepared prepared = facts_of("/usr/bin/allowed");
+
+    assert_true(expect_order(world, CONTAINER_OP_FREEZE, id_a) == 0);
+    say_done(world, 0, CONTAINER_OP_FREEZE, id_a, CONTAINER_OUTCOME_DONE, "");
+    prepared.container = id_a;
+    for (uint32_t i = 1; i <= 4; i++) {
+        say_words(world, key_of(i), "allowed");
+        say_prepared(world, key_of(i), &prepared);
+        if (i % 2 == 1) /* the first, and the first after the answer */
+            assert_true(expect_order(world, CONTAINER_OP_FREEZE, id_a) == 0);
+        (void)expect(world->executor, EXEC_DROP, key_of(i));
+        expect_refusal(world, key_of(i), 126, "paused this jail");
+        if (i == 2)
+            say_done(world, 0, CONTAINER_OP_FREEZE, id_a, CONTAINER_OUTCOME_DONE, "");
+    }
+    expect_silence(world->executor);
+}
+
 /* A start finds a frozen one: its executor is told, and it can be thawed. */
 static void test_a_start_thaws_nothing(void **state)
 {
@@ -222,6 +244,8 @@ int main(void)
         CONTAINER_TEST(test_a_container_is_killed),
         CONTAINER_TEST(test_a_container_that_stays),
         CONTAINER_TEST(test_a_container_is_frozen),
+        cmocka_unit_test_prestate_setup_teardown(test_a_frozen_container_that_speaks, set_up_frozen,
+                                                 tear_down, (void *)rules),
         cmocka_unit_test_prestate_setup_teardown(test_a_start_thaws_nothing, set_up_frozen,
                                                  tear_down, (void *)rules),
     };

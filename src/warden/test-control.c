@@ -221,6 +221,19 @@ static void test_pause_between_order_and_start(void **state)
     expect_journal(world, "\"event\":\"started\"");
 }
 
+/* Frozen before it started, and then nobody wants it: it must not start when it is resumed. */
+static void test_a_frozen_start_is_given_up(void **state)
+{
+    World *world = *state;
+
+    start_named(world, key_of(1), "allowed");
+    assert_int_equal(call_plain(world, API_PAUSE, &tester, "").status, 200);
+    expect_freeze(world, key_of(1), true);
+    say_gone(world, key_of(1));
+    Frame end = expect(world->executor, EXEC_END, key_of(1));
+    assert_int_equal(end.payload[0], 0); /* no grace: it is killed frozen */
+}
+
 /* What waits stays decidable; what is approved runs when it is resumed. */
 static void test_an_approval_is_held(void **state)
 {
@@ -466,6 +479,7 @@ int main(void)
         CONTROL_TEST(test_a_frozen_command_is_killed),
         CONTROL_TEST(test_a_frozen_command_times_out),
         CONTROL_TEST(test_pause_between_order_and_start),
+        CONTROL_TEST(test_a_frozen_start_is_given_up),
         CONTROL_TEST(test_an_approval_is_held),
         CONTROL_TEST(test_an_approval_is_held_at_the_last_moment),
         CONTROL_TEST(test_a_held_one_is_killed),
