@@ -244,6 +244,29 @@ static void on_looked(const EngineAnswer *answer, void *userdata)
     buffer_done(&payload);
 }
 
+static void on_frozen(const EngineAnswer *answer, void *userdata)
+{
+    Ghost *ghost = userdata;
+
+    ghost->call = NULL;
+    if (!engine_succeeded(answer))
+        log_warning("the container %.12s cannot be %s: %s", ghost->container,
+                    ghost->frozen ? "paused" : "resumed", answer->words);
+}
+
+static void follow_freeze(Ghost *ghost)
+{
+    Engine *engine = ghost->ghosts->engine;
+
+    ghost->call = engine_cancel(ghost->call);
+    int result =
+        ghost->frozen
+            ? engine_container_pause(engine, ghost->container, on_frozen, ghost, &ghost->call)
+            : engine_container_unpause(engine, ghost->container, on_frozen, ghost, &ghost->call);
+    if (result < 0)
+        ghost->call = NULL;
+}
+
 static void on_started(const EngineAnswer *answer, void *userdata)
 {
     Ghost *ghost = userdata;
@@ -269,6 +292,8 @@ static void on_started(const EngineAnswer *answer, void *userdata)
     }
     if (engine_container_inspect(engine, ghost->container, on_looked, ghost, &ghost->look) < 0)
         ghost->look = NULL;
+    if (ghost->frozen) /* that order came while it was being started */
+        follow_freeze(ghost);
     if (ghost->ending && !event_pending(&ghost->timer, EV_TIMEOUT, NULL))
         on_timer(-1, 0, ghost);
 }
@@ -287,32 +312,15 @@ static bool obey_start(Ghost *ghost, Reader *reader)
     return true;
 }
 
-static void on_frozen(const EngineAnswer *answer, void *userdata)
-{
-    Ghost *ghost = userdata;
-
-    ghost->call = NULL;
-    if (!engine_succeeded(answer))
-        log_warning("the container %.12s cannot be %s: %s", ghost->container,
-                    ghost->frozen ? "paused" : "resumed", answer->words);
-}
-
 static bool obey_freeze(Ghost *ghost, Reader *reader)
 {
-    Engine *engine = ghost->ghosts->engine;
     bool frozen = reader_u8(reader) != 0;
 
     if (!reader_done(reader))
         return false;
     ghost->frozen = frozen;
-    if (ghost->state != GHOST_RUNNING)
-        return true;
-    ghost->call = engine_cancel(ghost->call);
-    int result =
-        frozen ? engine_container_pause(engine, ghost->container, on_frozen, ghost, &ghost->call)
-               : engine_container_unpause(engine, ghost->container, on_frozen, ghost, &ghost->call);
-    if (result < 0)
-        ghost->call = NULL;
+    if (ghost->state == GHOST_RUNNING)
+        follow_freeze(ghost);
     return true;
 }
 

@@ -460,7 +460,8 @@ static bool obey_freeze(Request *request, const LinkFrame *frame)
     Reader reader = reader_of(frame->payload, frame->size);
     bool frozen = reader_u8(&reader) != 0;
 
-    if (!reader_done(&reader) || request->state < REQUEST_STARTING)
+    /* What runs in ghost is still prepared here while its container is being made. */
+    if (!reader_done(&reader) || request->state < REQUEST_PREPARED)
         return false;
     request->is_frozen = frozen;
     cell_freeze(request->cell, frozen);
