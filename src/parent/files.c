@@ -103,6 +103,7 @@ void files_on_policy_answer(Parent *parent, const LinkFrame *frame)
     if (policy && jails_reconcile(parent, policy) < 0)
         log_error("not every jail of the policy can be served");
     policy_free(policy);
+    engine_side_on_jails(parent);
     (void)malloc_trim(0);
 }
 

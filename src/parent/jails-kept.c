@@ -186,4 +186,5 @@ void jails_on_wanted(Parent *parent, Child *warden, const LinkFrame *frame)
         return;
     }
     answer(warden, frame->key, grant_wish(parent, wish, &settings));
+    engine_side_on_jails(parent);
 }
