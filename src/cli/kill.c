@@ -60,8 +60,8 @@ typedef struct Wish {
     bool all;
 } Wish;
 
-/* Containers that did not do as ordered; how many. */
-static size_t print_failures(const json_t *answer)
+/* Containers that did not do as ordered. */
+static void print_failures(const json_t *answer)
 {
     const json_t *failures = json_object_get(answer, "failed"), *failure;
     size_t i;
@@ -75,13 +75,17 @@ static size_t print_failures(const json_t *answer)
         _cleanup_free_ char *text = buffer_take_string(&line);
         cli_error("container %s", text ? text : "");
     }
-    return json_array_size(failures);
+}
+
+static bool is_all_done(const json_t *answer)
+{
+    return show_number(answer, "alive") == 0 && json_is_true(json_object_get(answer, "saved")) &&
+           json_array_size(json_object_get(answer, "failed")) == 0;
 }
 
 /* What the warden did, and what of it is not as it should be. */
-static int print_result(const Verb *verb, const json_t *answer)
+static void print_result(const Verb *verb, const json_t *answer)
 {
-    bool saved = json_is_true(json_object_get(answer, "saved"));
     unsigned long long alive = show_number(answer, "alive");
     Buffer out = BUFFER_EMPTY(1 << 20);
 
@@ -108,12 +112,11 @@ static int print_result(const Verb *verb, const json_t *answer)
                   "and end as soon "
                   "as it lets them",
                   alive);
-    if (!saved)
+    if (!json_is_true(json_object_get(answer, "saved")))
         cli_error("in force, but the warden could not write it down (%s): its next start will not "
                   "know it",
                   json_string_value(json_object_get(answer, "problem")));
-    bool all_did = print_failures(answer) == 0;
-    return alive > 0 || !saved || !all_did ? CLI_REFUSED : CLI_DONE;
+    print_failures(answer);
 }
 
 /* A part of an id is the warden's to complete; less than people see anywhere is a slip. */
@@ -186,12 +189,9 @@ int kill_main(Cli *cli, int argc, char **argv)
     json_decref(body);
     if (result != CLI_DONE)
         return result;
-    if (!cli->json)
-        return print_result(verb, answer.json);
-    show_json(answer.json);
-    return show_number(answer.json, "alive") == 0 &&
-                   json_array_size(json_object_get(answer.json, "failed")) == 0 &&
-                   json_is_true(json_object_get(answer.json, "saved"))
-               ? CLI_DONE
-               : CLI_REFUSED;
+    if (cli->json)
+        show_json(answer.json);
+    else
+        print_result(verb, answer.json);
+    return is_all_done(answer.json) ? CLI_DONE : CLI_REFUSED;
 }

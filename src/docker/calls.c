@@ -152,20 +152,6 @@ int engine_container_unpause(Engine *engine, const char *id, EngineDone *done, v
     return call(engine, "POST", "containers", id, "/unpause", NULL, 0, done, userdata, ret);
 }
 
-static int resize(Engine *engine, const char *kind, const char *id, unsigned rows, unsigned columns,
-                  EngineDone *done, void *userdata, EngineCall **ret)
-{
-    char rest[64];
-    (void)snprintf(rest, sizeof rest, "/resize?h=%u&w=%u", rows, columns);
-    return call(engine, "POST", kind, id, rest, NULL, 0, done, userdata, ret);
-}
-
-int engine_container_resize(Engine *engine, const char *id, unsigned rows, unsigned columns,
-                            EngineDone *done, void *userdata, EngineCall **ret)
-{
-    return resize(engine, "containers", id, rows, columns, done, userdata, ret);
-}
-
 int engine_container_attach(Engine *engine, const char *id, bool with_stdin, EngineHijacked *done,
                             void *userdata, EngineCall **ret)
 {
@@ -177,12 +163,6 @@ int engine_container_attach(Engine *engine, const char *id, bool with_stdin, Eng
                    id, with_stdin);
     return engine_hijack(engine, &(EngineRequest){.method = "POST", .path = path}, done, userdata,
                          ret);
-}
-
-int engine_exec_create(Engine *engine, const char *container, const json_t *body, EngineDone *done,
-                       void *userdata, EngineCall **ret)
-{
-    return call(engine, "POST", "containers", container, "/exec", body, 0, done, userdata, ret);
 }
 
 int engine_exec_start(Engine *engine, const char *id, bool terminal, EngineHijacked *done,
@@ -201,18 +181,6 @@ int engine_exec_start(Engine *engine, const char *id, bool terminal, EngineHijac
                       userdata, ret);
     json_decref(body);
     return result;
-}
-
-int engine_exec_inspect(Engine *engine, const char *id, EngineDone *done, void *userdata,
-                        EngineCall **ret)
-{
-    return call(engine, "GET", "exec", id, "/json", NULL, 0, done, userdata, ret);
-}
-
-int engine_exec_resize(Engine *engine, const char *id, unsigned rows, unsigned columns,
-                       EngineDone *done, void *userdata, EngineCall **ret)
-{
-    return resize(engine, "exec", id, rows, columns, done, userdata, ret);
 }
 
 /* References have slashes, which stand in the path as they are; '..' and what a query needs

@@ -30,22 +30,14 @@ int engine_container_pause(Engine *engine, const char *id, EngineDone *done, voi
                            EngineCall **ret);
 int engine_container_unpause(Engine *engine, const char *id, EngineDone *done, void *userdata,
                              EngineCall **ret);
-int engine_container_resize(Engine *engine, const char *id, unsigned rows, unsigned columns,
-                            EngineDone *done, void *userdata, EngineCall **ret);
 /* Stdin, stdout and stderr of a container, as a stream of bytes: framed (demux.h) unless it has a
  * terminal. Attached before the start, nothing is missed. */
 int engine_container_attach(Engine *engine, const char *id, bool with_stdin, EngineHijacked *done,
                             void *userdata, EngineCall **ret);
 
 /* Commands inside a running container. */
-int engine_exec_create(Engine *engine, const char *container, const json_t *body, EngineDone *done,
-                       void *userdata, EngineCall **ret);
 int engine_exec_start(Engine *engine, const char *id, bool terminal, EngineHijacked *done,
                       void *userdata, EngineCall **ret);
-int engine_exec_inspect(Engine *engine, const char *id, EngineDone *done, void *userdata,
-                        EngineCall **ret);
-int engine_exec_resize(Engine *engine, const char *id, unsigned rows, unsigned columns,
-                       EngineDone *done, void *userdata, EngineCall **ret);
 
 /* Images, by reference ("node:18-alpine") or id. */
 int engine_image_inspect(Engine *engine, const char *reference, EngineDone *done, void *userdata,

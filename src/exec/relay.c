@@ -25,13 +25,18 @@ typedef struct Relay {
     pid_t feeder; /* 0: none */
 } Relay;
 
+static void end_feeder(const Relay *relay)
+{
+    if (relay->feeder <= 0)
+        return;
+    (void)kill(relay->feeder, SIGKILL);
+    while (waitpid(relay->feeder, NULL, 0) < 0 && errno == EINTR) {
+    }
+}
+
 static _Noreturn void end(const Relay *relay, int status)
 {
-    if (relay->feeder > 0) {
-        (void)kill(relay->feeder, SIGKILL);
-        while (waitpid(relay->feeder, NULL, 0) < 0 && errno == EINTR) {
-        }
-    }
+    end_feeder(relay);
     _exit(status);
 }
 
@@ -49,10 +54,7 @@ static _Noreturn void die_of_broken_pipe(const Relay *relay)
 {
     sigset_t none;
 
-    if (relay->feeder > 0) {
-        (void)kill(relay->feeder, SIGKILL);
-        (void)waitpid(relay->feeder, NULL, 0);
-    }
+    end_feeder(relay);
     (void)signal(SIGPIPE, SIG_DFL);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
