@@ -282,8 +282,9 @@ find_copies() {
     cp "$work/locked" "$work/known"
     find "${root:-/}" -xdev \( -path "$root/proc" -o -path "$root/sys" -o -path "$root/dev" \
         -o -path "$root/usr/lib/clawrden" \) -prune -o -type f \( "$@" \) -print >"$work/same-size"
-    while read -r copy; do
+    while IFS= read -r copy; do
         copy=${copy#"$root"}
+        case $copy in *[[:space:]]) die "\"$copy\" ends in a blank, and may be a copy of a locked program; rename it" ;; esac
         ! is_many "$root$copy" || continue # a copy of busybox is no reason to lock the system
         while read -r how path; do
             if [ "$how" = file ] && [ "$copy" != "$path" ] && cmp -s "$root$copy" "$root$path"; then
