@@ -116,7 +116,7 @@ SIGNALS = r"""
 import signal
 found = {}
 for name in ("TERM", "INT", "HUP", "QUIT", "USR1", "USR2"):
-    script = f"trap 'echo caught {name}; exit 9' {name}; echo ready; while :; do sleep 0.05; done"
+    script = f"trap 'echo caught {name}; exit 9' {name}; echo ready; while :; do :; done"
     process = subprocess.Popen(["bash", "-c", script], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(getattr(signal, "SIG" + name))
