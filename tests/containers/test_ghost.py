@@ -317,6 +317,28 @@ def test_twenty_at_once(make, engine):
     none_left(engine)
 
 
+def test_a_pause_while_the_container_is_made(make, engine):
+    """The order to freeze finds no process yet; nothing ends of it, and nothing runs until the resumption."""
+    warden = make(ghost("sh"))
+    roles = warden.processes()
+    for number in range(5):
+        process = warden.spawn("sh", "-c", "sleep 1; echo it runs", cwd=warden.work)
+        harness.wait_for(lambda number=number: len(warden.journal(event="judged")) > number, what="the verdict")
+        time.sleep(number * 0.03)
+        os.kill(roles["engine"], signal.SIGSTOP)
+        try:
+            assert warden.cli("pause", "--all").code == 0
+        finally:
+            os.kill(roles["engine"], signal.SIGCONT)
+        time.sleep(3)
+        assert process.poll() is None
+        assert warden.processes() == roles
+        assert warden.cli("resume", "--all").code == 0
+        result = harness.finish(process, timeout=120)
+        assert (result.code, result.stdout) == (0, "it runs\n"), result
+    none_left(engine)
+
+
 # From inside a container.
 
 NODE = "clawrden-test-npm"
