@@ -22,7 +22,7 @@ DEPLOY = os.path.join(harness.ROOT, "deploy", "docker")
 COMPOSE = os.path.join(DEPLOY, "docker-compose.yml")
 ENGINE = os.path.join(DEPLOY, "docker-compose.engine.yml")
 CAPABILITIES = {"SYS_ADMIN", "SYS_PTRACE", "SYS_CHROOT", "SETUID", "SETGID", "SETPCAP", "KILL", "CHOWN",
-                "FOWNER", "DAC_OVERRIDE", "SYS_RESOURCE"}
+                "FOWNER", "DAC_OVERRIDE"}
 
 # The last stage of the warden's Dockerfile, with the programs that are tested. It has no perl of its
 # own: what answers as perl is the prisoner's.
