@@ -243,9 +243,12 @@ def test_functional_15_multi_prisoner(prison):
         assert sorted(file.read().split()) == ["main"] * 3 + ["other"] * 3
     for prisoner in (prison.main, prison.other):
         assert {record["jail"] for record in prison.warden.journal(container=prisoner.id)} == {prisoner.jail}
-    assert prison.warden.cli("pause", "other").code == 0
+    assert prison.warden.cli("kill", "other").code == 0
     try:
+        assert "is not running" in prison.other.run("id", "-u").stderr  # it has ended with its commands
         assert prison.main.run("id", "-u").code == 0
+        prison.engine.docker("start", prison.other.id)
+        assert prison.other.run("id", "-u").code == 126
     finally:
         assert prison.warden.cli("resume", "other").code == 0
     assert prison.other.run("id", "-u").stdout == "1000\n"
