@@ -234,24 +234,24 @@ static void pass_on(Shim *shim, int signal_number, bool group)
         shim->group |= BIT(signal_number);
 }
 
-/* What the door still has of its time to answer a deadly signal; 0: it is over. */
-static int64_t answer_left_ms(const Shim *shim)
+static int64_t now_ms(void)
 {
     struct timespec now;
 
-    if (clock_gettime(CLOCK_MONOTONIC, &now) < 0)
-        return 0;
-    int64_t left = shim->answer_by_ms - (now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* this clock is always there */
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* What the door still has of its time to answer a deadly signal; 0: it is over. */
+static int64_t answer_left_ms(const Shim *shim)
+{
+    int64_t left = shim->answer_by_ms - now_ms();
     return left > 0 ? left : 0;
 }
 
 static void begin_answer_time(Shim *shim)
 {
-    shim->answer_by_ms = 0;
-    struct timespec now;
-
-    if (clock_gettime(CLOCK_MONOTONIC, &now) == 0)
-        shim->answer_by_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000 + SHIM_ANSWER_MS;
+    shim->answer_by_ms = now_ms() + SHIM_ANSWER_MS;
 }
 
 bool answer_is_overdue(const Shim *shim)
