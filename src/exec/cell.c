@@ -292,6 +292,20 @@ int cell_take(CellBlock *block, CellShare *share, void *userdata, Cell **ret)
     return 0;
 }
 
+/* The spare is for commands: nobody waits for what is disposed of. */
+static int take_disposer(CellBlock *block, CellShare *share, Cell **ret)
+{
+    int result = start_cell(block, block->tree, ret);
+
+    if (result == -EAGAIN && block->spare)
+        return cell_take(block, share, NULL, ret);
+    if (result < 0 || !*ret)
+        return result;
+    (*ret)->share = share;
+    share->n_cells++;
+    return 0;
+}
+
 int cell_take_joined(CellBlock *block, CellShare *share, Container *container,
                      const Identity *caller, void *userdata, Cell **ret)
 {
@@ -340,7 +354,7 @@ int cell_dispose_take(CellBlock *block, CellShare *share, int *fds, size_t n_fds
     const uint8_t more = RUNNER_MORE;
     Cell *cell = NULL;
 
-    int result = cell_take(block, share, NULL, &cell);
+    int result = take_disposer(block, share, &cell);
     if (result < 0 || !cell)
         return result;
     count_as_dying(cell);

@@ -19,6 +19,9 @@
 
 /* Until what could not be done is tried again. */
 #define RETRY_MS 20
+/* Nobody waits for the end of our copy of a vetted connection (its server shuts it down); a command
+ * may be waiting for the processor. */
+#define GATHER_MS 5
 
 struct Disposal {
     CellShare *share;
@@ -110,6 +113,34 @@ void dispose_take(Executor *executor, CellShare *share, int *fds, size_t n_fds)
     disposal->next = executor->disposals;
     executor->disposals = disposal;
     try_later(executor);
+}
+
+/* Those that gather go together. */
+static void dispose_gathered(Executor *executor)
+{
+    Gathered *gathered = &executor->gathered;
+    size_t n_fds = gathered->n_fds;
+
+    gathered->n_fds = 0;
+    (void)event_del(&gathered->event);
+    dispose_take(executor, &executor->api_share, gathered->fds, n_fds);
+}
+
+void on_gathered(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
+{
+    dispose_gathered(userdata);
+}
+
+void dispose_vetted_take(Executor *executor, int fd)
+{
+    const struct timeval soon = {.tv_usec = GATHER_MS * 1000};
+    Gathered *gathered = &executor->gathered;
+
+    gathered->fds[gathered->n_fds++] = fd;
+    if (gathered->n_fds == ARRAY_SIZE(gathered->fds))
+        dispose_gathered(executor);
+    else if (gathered->n_fds == 1)
+        (void)event_add(&gathered->event, &soon);
 }
 
 static void dispose_again(Executor *executor)
@@ -249,6 +280,7 @@ void doors_silence(Executor *executor)
     if (executor->api)
         link_pause(executor->api);
     (void)event_del(&executor->retry_event);
+    (void)event_del(&executor->gathered.event);
 }
 
 void doors_free(Executor *executor)

@@ -15,6 +15,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "base/fd.h"
 #include "base/process.h"
 #include "exec/cell.h"
 #include "exec/identity.h"
@@ -98,6 +99,13 @@ struct Door {
     Door *next;
 };
 
+/* Connections of the api's clients that have been looked at and will be disposed of together. */
+typedef struct Gathered {
+    int fds[FD_MESSAGE_MAX];
+    size_t n_fds;
+    struct event event;
+} Gathered;
+
 struct Executor {
     const ProcessContext *context;
     const ExecutorOptions *options;
@@ -109,6 +117,7 @@ struct Executor {
     Jail *jails;
     Door *doors;
     Disposal *disposals; /* what could not be disposed of yet */
+    Gathered gathered;
     struct event retry_event;
     Installation *installations; /* under way */
     ContainerOrder *container_orders;
@@ -131,7 +140,10 @@ int door_add_take(Executor *executor, uint32_t id, const char *jail, const char 
 /* Closes descriptors that may block whoever closes them, in a process that may be blocked; now, or
  * as soon as there is one. */
 void dispose_take(Executor *executor, CellShare *share, int *fds, size_t n_fds);
-/* The same with all that a link holds; frees the link, returns NULL. */
+/* The same for a connection of one of the api's clients, a moment later. */
+void dispose_vetted_take(Executor *executor, int fd);
+void on_gathered(evutil_socket_t fd, short what, void *executor);
+/* All that a link holds, like dispose_take(); frees the link, returns NULL. */
 Link *dismantle(Executor *executor, CellShare *share, Link *link);
 /* Stops reading a link while the share has no room for another cell. */
 void hold_back(Executor *executor, const CellShare *share, Link *link, bool *is_held);

@@ -275,6 +275,7 @@ static int start(Executor *executor)
     if (!executor->loop)
         return -ENOMEM;
     (void)event_assign(&executor->retry_event, executor->loop, -1, 0, on_retry, executor);
+    (void)event_assign(&executor->gathered.event, executor->loop, -1, 0, on_gathered, executor);
     executor->api_share.most = VETTED_AT_ONCE_MAX;
     RunnerOrigin origin = {.parent = getpid(),
                            .privileged = executor->context->privileged,

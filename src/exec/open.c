@@ -161,14 +161,13 @@ static bool may_operate(const Executor *executor, const Identity *client,
 
 void vet_peer(Executor *executor, LinkFrame *frame)
 {
-    int fds[1] = {TAKE_FD(frame->fds[0])};
+    int connection = TAKE_FD(frame->fds[0]);
     char why[IDENTITY_WHY_MAX] = "";
     Buffer payload = BUFFER_EMPTY(1024);
     Identity client = {.pid = 0, .uids = {(uid_t)-1}, .gids = {(gid_t)-1}};
 
-    bool ok =
-        identify(executor, fds[0], &client, NULL, why) == 0 && may_operate(executor, &client, why);
-    dispose_take(executor, &executor->api_share, fds, 1);
+    bool ok = identify(executor, connection, &client, NULL, why) == 0 &&
+              may_operate(executor, &client, why);
     buffer_put_u8(&payload, ok);
     buffer_put_u32(&payload, (uint32_t)client.pid);
     buffer_put_u32(&payload, client.uids[0]);
@@ -178,4 +177,5 @@ void vet_peer(Executor *executor, LinkFrame *frame)
     if (link_send_buffer(executor->api, VET_ANSWER, frame->key, &payload) < 0)
         log_error("the api does not read");
     buffer_done(&payload);
+    dispose_vetted_take(executor, connection);
 }

@@ -290,6 +290,7 @@ static bool on_hashed(Request *request, const char *bytes, size_t size)
     examined_encode(&payload, &examined);
     forget(request);
     tell_warden(executor, EXEC_HASHED, key, &payload);
+    cell_block_refill_soon(executor->block); /* the answer may come at once */
     return true;
 }
 
