@@ -30,6 +30,8 @@
  * end comes first, and would wait for the same locks and processors. */
 #define REFILL_MS 20
 #define REFILL_SOON_MS 1
+/* A command that ends within this time costs no round of its own for its start. */
+#define QUIET_MS 3
 #define ORPHANS_MS 20
 #define CLOSE_MS 2000
 /* A share may have at least this many dying cells beside its living ones. */
@@ -72,7 +74,7 @@ static void release(Cell *cell)
     mirror_release(cell);
     pidref_done(&cell->child);
     fd_close(cell->control_fd);
-    (void)keeper_end(cell->keeper);
+    (void)(block->closing ? keeper_end(cell->keeper) : keeper_end_soon(cell->keeper));
     if (cell->tells_keeper)
         end_unknown_keeper(block);
     free(cell);
@@ -100,6 +102,8 @@ void cell_part(Cell *cell)
         return;
     cell->has_parted = true;
     (void)event_del(&cell->control_event);
+    if (event_initialized(&cell->child_event))
+        (void)event_del(&cell->child_event);
     cell->control_fd = fd_close(cell->control_fd);
     cell->block->kind->parted(cell);
     if (cell->userdata)
@@ -133,8 +137,11 @@ void cell_drain_control(Cell *cell)
         fd_received_done(&received);
         if (is_dealt_with)
             continue;
-        if (size == -EAGAIN || size == -EINTR)
+        if (size == -EAGAIN || size == -EINTR) {
+            if (!event_pending(&cell->control_event, EV_READ, NULL))
+                (void)event_add(&cell->control_event, NULL); /* it was quiet (cell_run_quietly) */
             return;
+        }
         if (size <= 0 && cell->pid == 0) {
             (void)event_del(&cell->control_event); /* first its supervisor must say who it is */
             return;
@@ -162,8 +169,7 @@ static void tell_origin(Cell *cell)
     (void)fd_send(cell->control_fd, origin, sizeof *origin, &home_fd, cell->tells_keeper, 0);
 }
 
-/* `tree` is where its leaf will be. */
-static int start_cell(CellBlock *block, CgroupTree *tree, Cell **ret)
+int cell_start(CellBlock *block, CgroupTree *tree, Cell **ret)
 {
     int pair[2];
 
@@ -205,7 +211,7 @@ int cell_start_joined(CellBlock *block, Container *container, bool is_spare, Cel
 {
     block->origin.joins = true;
     block->origin.is_spare = is_spare;
-    int result = start_cell(block, container->tree ? container->tree : block->tree, ret);
+    int result = cell_start(block, container->tree ? container->tree : block->tree, ret);
     block->origin.joins = block->origin.is_spare = false;
     if (result < 0 || !*ret)
         return result;
@@ -223,7 +229,7 @@ void cell_block_refill(CellBlock *block)
     if (block->spare || block->closing || block->n_cells >= block->cells_max)
         return;
     block->origin.is_spare = true;
-    (void)start_cell(block, block->tree, &block->spare);
+    (void)cell_start(block, block->tree, &block->spare);
     block->origin.is_spare = false;
 }
 
@@ -264,7 +270,7 @@ bool cell_share_has_room(const CellBlock *block, const CellShare *share)
     return (block->spare || block->n_cells < block->cells_max) && share->n_cells < most + beside;
 }
 
-static void count_as_dying(Cell *cell)
+void cell_count_as_dying(Cell *cell)
 {
     if (cell->share && !cell->is_dying) {
         cell->is_dying = true;
@@ -285,24 +291,10 @@ static void take(CellBlock *block, CellShare *share, Cell *cell, void *userdata)
 int cell_take(CellBlock *block, CellShare *share, void *userdata, Cell **ret)
 {
     *ret = TAKE_PTR(block->spare);
-    int result = *ret ? 0 : start_cell(block, block->tree, ret);
+    int result = *ret ? 0 : cell_start(block, block->tree, ret);
     if (result < 0 || !*ret)
         return result;
     take(block, share, *ret, userdata);
-    return 0;
-}
-
-/* The spare is for commands: nobody waits for what is disposed of. */
-static int take_disposer(CellBlock *block, CellShare *share, Cell **ret)
-{
-    int result = start_cell(block, block->tree, ret);
-
-    if (result == -EAGAIN && block->spare)
-        return cell_take(block, share, NULL, ret);
-    if (result < 0 || !*ret)
-        return result;
-    (*ret)->share = share;
-    share->n_cells++;
     return 0;
 }
 
@@ -314,66 +306,6 @@ int cell_take_joined(CellBlock *block, CellShare *share, Container *container,
     if (result < 0 || !*ret)
         return result;
     take(block, share, *ret, userdata);
-    return 0;
-}
-
-/* One message of an assignment; its descriptors are the caller's and stay open. */
-static int assign(Cell *cell, const RunnerAssignment *assignment, const int *fds, size_t n_fds)
-{
-    ssize_t sent =
-        fd_send(cell->control_fd, assignment, sizeof *assignment, fds, n_fds, MSG_DONTWAIT);
-    return sent < 0 ? (int)sent : 0;
-}
-
-static int say_go(Cell *cell)
-{
-    const uint8_t go = RUNNER_GO;
-    ssize_t sent = fd_send(cell->control_fd, &go, sizeof go, NULL, 0, MSG_DONTWAIT);
-    return sent < 0 ? (int)sent : 0;
-}
-
-int cell_assign_take(Cell *cell, const Identity *caller, int *fds, size_t n_fds)
-{
-    RunnerAssignment assignment = {
-        .type = RUNNER_ASSIGN, .may_relay = cell->block->may_relay, .caller = *caller};
-
-    int result = assign(cell, &assignment, fds, n_fds);
-    if (result < 0)
-        return result;
-    /* The runner's socket holds them now, or the runner: ours are not the last (runner.h). A
-     * runner that has not been told so ends, and everything with it. */
-    fd_close_many(fds, n_fds);
-    if (say_go(cell) < 0)
-        cell_kill(cell);
-    return 0;
-}
-
-int cell_dispose_take(CellBlock *block, CellShare *share, int *fds, size_t n_fds)
-{
-    RunnerAssignment assignment = {.type = RUNNER_ASSIGN, .dispose = true};
-    const uint8_t more = RUNNER_MORE;
-    Cell *cell = NULL;
-
-    int result = take_disposer(block, share, &cell);
-    if (result < 0 || !cell)
-        return result;
-    count_as_dying(cell);
-    size_t done = n_fds < FD_MESSAGE_MAX ? n_fds : FD_MESSAGE_MAX;
-    result = assign(cell, &assignment, fds, done);
-    while (result == 0 && done < n_fds) {
-        size_t part = n_fds - done < FD_MESSAGE_MAX ? n_fds - done : FD_MESSAGE_MAX;
-        ssize_t sent =
-            fd_send(cell->control_fd, &more, sizeof more, fds + done, part, MSG_DONTWAIT);
-        result = sent < 0 ? (int)sent : 0;
-        done += part;
-    }
-    if (result < 0) {
-        cell_kill(cell);
-        return result;
-    }
-    fd_close_many(fds, n_fds);
-    if (say_go(cell) < 0)
-        cell_kill(cell);
     return 0;
 }
 
@@ -400,6 +332,30 @@ int cell_send_fd(Cell *cell, uint8_t type, int fd)
     return sent < 0 ? (int)sent : 0;
 }
 
+/* It has ended, or runs for longer. */
+static void on_quiet_end(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
+{
+    cell_drain_control(userdata);
+}
+
+void cell_expect_end(Cell *cell)
+{
+    if (cell->has_parted || cell->block->kind != &cell_kind_cgroup)
+        return;
+    (void)event_assign(&cell->child_event, cell->block->loop, cell->child.pidfd, EV_READ,
+                       on_quiet_end, cell);
+    (void)event_add(&cell->child_event, NULL);
+}
+
+void cell_run_quietly(Cell *cell)
+{
+    const struct timeval quiet = {.tv_usec = QUIET_MS * 1000};
+
+    if (!cell->has_parted && event_initialized(&cell->child_event) &&
+        event_add(&cell->child_event, &quiet) == 0)
+        (void)event_del(&cell->control_event);
+}
+
 pid_t cell_pid(Cell *cell)
 {
     return cell->pid;
@@ -418,7 +374,7 @@ void cell_signal_all(Cell *cell, int signal_number)
 
 void cell_kill(Cell *cell)
 {
-    count_as_dying(cell);
+    cell_count_as_dying(cell);
     cell->block->kind->kill(cell);
 }
 

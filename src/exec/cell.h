@@ -134,6 +134,11 @@ int cell_dispose_take(CellBlock *block, CellShare *share, int *fds, size_t n_fds
 int cell_send(Cell *cell, uint8_t type, const void *payload, size_t size);
 /* With a descriptor, which stays the caller's. */
 int cell_send_fd(Cell *cell, uint8_t type, int fd);
+/* An order to run will follow: what can be done for that is done now. */
+void cell_expect_end(Cell *cell);
+/* After the order to run: the start is heard of with the end, or some milliseconds later. Whoever
+ * hears of it at once takes the processor from a command that has just begun. */
+void cell_run_quietly(Cell *cell);
 pid_t cell_pid(Cell *cell);
 /* To the command alone or its process group. */
 void cell_signal(Cell *cell, int signal_number, bool group);
@@ -149,6 +154,10 @@ void cell_abandon(Cell *cell);
 
 /* For mirror.c: a cell that joins, as a spare or for somebody who waits. 0 or -errno. */
 int cell_start_joined(CellBlock *block, Container *container, bool is_spare, Cell **ret);
+
+/* For cell-assign.c: a cell that is nobody's; `tree` is where its leaf will be. 0 or -errno. */
+int cell_start(CellBlock *block, CgroupTree *tree, Cell **ret);
+void cell_count_as_dying(Cell *cell);
 
 /* For the kinds. */
 void cell_drain_control(Cell *cell);

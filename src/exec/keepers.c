@@ -18,16 +18,22 @@
 #include "exec/descendants.h"
 #include "exec/keeper.h"
 
+#define END_SOON_MS 2
+
 struct Keeper {
     PidRef process;
     struct event event; /* it has ended */
 };
 
-static void on_end(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
+static void on_end(evutil_socket_t fd UNUSED, short what, void *userdata)
 {
     Keeper *keeper = userdata;
     siginfo_t status = {.si_pid = 0};
 
+    if (what & EV_TIMEOUT) {
+        (void)keeper_end(keeper);
+        return;
+    }
     (void)waitid(P_PIDFD, (id_t)keeper->process.pidfd, &status, WEXITED | WNOHANG);
     (void)event_del(&keeper->event);
     pidref_done(&keeper->process);
@@ -91,5 +97,14 @@ Keeper *keeper_end(Keeper *keeper)
     (void)pidref_kill(&keeper->process, SIGKILL);
     if (event_add(&keeper->event, NULL) < 0)
         on_end(-1, 0, keeper);
+    return NULL;
+}
+
+Keeper *keeper_end_soon(Keeper *keeper)
+{
+    const struct timeval soon = {.tv_usec = END_SOON_MS * 1000};
+
+    if (keeper && event_add(&keeper->event, &soon) < 0)
+        return keeper_end(keeper);
     return NULL;
 }

@@ -19,3 +19,6 @@ void keepers_end_unknown(struct event_base *loop, const pid_t *known, size_t n_k
 pid_t keeper_pid(const Keeper *keeper);
 /* Ends it, without waiting; it is freed when it has ended. Nothing for NULL. Returns NULL. */
 Keeper *keeper_end(Keeper *keeper);
+/* The same a moment later: the end of an address space holds up other processes that end just then,
+ * such as the caller whose command has ended. */
+Keeper *keeper_end_soon(Keeper *keeper);

@@ -271,6 +271,7 @@ static bool on_prepared(Request *request, Reader *reader)
     free(request->caller);
     request->caller = NULL;
     tell_warden(request->executor, EXEC_PREPARED, request->key, &payload);
+    cell_expect_end(request->cell);
     return true;
 }
 
@@ -416,6 +417,8 @@ static bool obey_run(Request *request, const LinkFrame *frame)
     leave_door(request);
     if (cell_send(request->cell, RUNNER_RUN, frame->payload, frame->size) < 0)
         fail(request, EXEC_FAILURE_BROKEN, "the runner cannot be reached");
+    else
+        cell_run_quietly(request->cell);
     return true;
 }
 

@@ -29,6 +29,8 @@
 #include "exec/relay.h"
 #include "exec/resolve.h"
 
+#define STOCK_SIZES 7u
+
 typedef struct Runner {
     int control_fd;
     const RunnerOrigin *origin;
@@ -42,6 +44,7 @@ typedef struct Runner {
     struct stat directory; /* of it */
     Environment environment;
     Refusal refusal;
+    void *stock[STOCK_SIZES]; /* never used: stock_heap() */
     char order[RUNNER_MESSAGE_MAX];
 } Runner;
 
@@ -374,6 +377,13 @@ static _Noreturn void obey(Runner *runner)
     fail(runner, refuse(&runner->refusal, EXEC_FAILURE_BROKEN, "an order that cannot be read"));
 }
 
+/* Takes a little of each size that a request will want, so that the allocator has it at hand. */
+static void stock_heap(Runner *runner)
+{
+    for (size_t i = 0; i < STOCK_SIZES; i++)
+        runner->stock[i] = calloc(1, (size_t)16 << i);
+}
+
 /* Goes through the motions once with a command of its own, so that the pages which the real one
  * will touch are there: a fault can cost as much as twenty system calls.
  * Nothing of it stays. */
@@ -388,6 +398,7 @@ static void rehearse(Runner *runner)
     FdReceived received;
     RunOrder order;
 
+    stock_heap(runner);
     memset(&runner->assignment, 0, sizeof runner->assignment);
     memset(runner->order, 0, ORDER_USUAL);
     receive_rehearse(&runner->received);
