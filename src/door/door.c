@@ -375,11 +375,9 @@ static void on_warden_frame(Link *link UNUSED, LinkFrame *frame, void *userdata)
     switch (frame->type) {
     case DOOR_ACK: {
         uint8_t ack = reader_u8(&reader);
-        connection_send_ack(connection, ack);
-        if (ack == SHIM_ACK_ALLOWED) {
+        if (ack == SHIM_ACK_ALLOWED)
             connection->state = CONNECTION_RUNNING;
-            connection_release(connection);
-        }
+        connection_send_ack(connection, ack);
         break;
     }
     case DOOR_MESSAGE:
