@@ -107,7 +107,7 @@ static void kill_all(Cell *cell)
         (void)cgroup_leaf_signal(cell->leaf, SIGKILL);
     }
     if (cell->container && cell->container->is_frozen)
-        cgroup_leaf_visit(cell->leaf, freezer_release);
+        freezer_release_below(cgroup_leaf_directory(cell->leaf));
 }
 
 static void freeze(Cell *cell, bool frozen)

@@ -579,12 +579,9 @@ int cgroup_leaf_signal(const CgroupLeaf *leaf, int signal_number)
     return count;
 }
 
-void cgroup_leaf_visit(const CgroupLeaf *leaf, void (*visit)(pid_t pid))
+int cgroup_leaf_directory(const CgroupLeaf *leaf)
 {
-    _cleanup_(fclosep)
-    FILE *procs = open_procs(leaf);
-    for (pid_t pid; procs && (pid = next_pid(procs)) > 0;)
-        visit(pid);
+    return leaf->directory_fd;
 }
 
 int cgroup_leaf_kill(CgroupLeaf *leaf)

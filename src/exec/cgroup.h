@@ -74,8 +74,8 @@ int cgroup_leaf_is_populated(const CgroupLeaf *leaf);
 int cgroup_leaf_count(const CgroupLeaf *leaf, unsigned most);
 /* Sends a signal to each process that is in it now. A number or -errno. */
 int cgroup_leaf_signal(const CgroupLeaf *leaf, int signal_number);
-/* Each process that is in it now. */
-void cgroup_leaf_visit(const CgroupLeaf *leaf, void (*visit)(pid_t pid));
+/* Its directory; the leaf's own descriptor. */
+int cgroup_leaf_directory(const CgroupLeaf *leaf);
 /* SIGKILL to all of it, frozen or not. 0 or -errno. */
 int cgroup_leaf_kill(CgroupLeaf *leaf);
 /* Nothing in it runs until it is thawed, whatever signal comes, except that it can be killed. 0 or

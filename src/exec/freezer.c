@@ -136,7 +136,8 @@ bool freezer_is_frozen(const Freezer *freezer)
 /* All processes in and below a place. */
 typedef struct Visit {
     const FreezerPlace *place;
-    bool kills, releases;
+    bool kills;
+    int root_fd; /* of version 1's freezers, for them to go to; -EBADF: they stay */
     unsigned count;
 } Visit;
 
@@ -166,8 +167,10 @@ static void visit_processes(int directory_fd, Visit *visit)
         visit->count++;
         if (visit->kills)
             kill_member(visit->place, pid);
-        if (visit->releases)
-            freezer_release(pid);
+        if (visit->root_fd >= 0 && pid > 0) {
+            (void)snprintf(line, sizeof line, "%d", pid);
+            (void)write_file(visit->root_fd, "cgroup.procs", line);
+        }
     }
 }
 
@@ -192,7 +195,7 @@ static void visit_directory_take(int fd, unsigned depth, Visit *visit)
 
 static unsigned visit_place(const FreezerPlace *place, bool kills)
 {
-    Visit visit = {.place = place, .kills = kills};
+    Visit visit = {.place = place, .kills = kills, .root_fd = -EBADF};
 
     int fd = place->fd >= 0 ? openat(place->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (fd >= 0)
@@ -237,26 +240,28 @@ unsigned freezer_count(const Freezer *freezer)
     return old > unified ? old : unified;
 }
 
-void freezer_release(pid_t pid)
+/* Where nothing is ever frozen. A descriptor or -errno. */
+static int open_root(void)
 {
     static const CgroupLine root = {.hierarchy = {.at = "freezer", .size = 7},
                                     .path = {.at = "/", .size = 1}};
     _cleanup_free_ char *mountinfo = NULL;
-    char directory[PATH_MAX], number[16];
+    char directory[PATH_MAX];
 
     if (fd_read_file(AT_FDCWD, "/proc/self/mountinfo", MOUNTINFO_MAX, &mountinfo, NULL) < 0 ||
         cgroup_line_directory(mountinfo, &root, directory, sizeof directory) < 0)
-        return;
-    _cleanup_fd_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    (void)snprintf(number, sizeof number, "%d", pid);
-    if (fd >= 0)
-        (void)write_file(fd, "cgroup.procs", number);
+        return -ENOENT;
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
 }
 
 void freezer_release_below(int directory_fd)
 {
-    Visit visit = {.releases = true};
+    _cleanup_fd_ int root_fd = open_root();
+    Visit visit = {.root_fd = root_fd};
 
+    if (root_fd < 0)
+        return;
     int fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0)
         visit_directory_take(fd, 0, &visit);

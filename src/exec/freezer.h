@@ -40,7 +40,6 @@ void freezer_kill(const Freezer *freezer, const Container *container, unsigned r
 /* Processes in it, counted to a few thousand. */
 unsigned freezer_count(const Freezer *freezer);
 
-/* Out of whatever freezer of version 1 this process is in, so that it can die; or all that are in
- * and below this directory of cgroup2. */
-void freezer_release(pid_t pid);
+/* All that are in and below this directory of cgroup2, out of whatever freezer of version 1 they
+ * are in, so that they can die. */
 void freezer_release_below(int directory_fd);
