@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -140,6 +141,34 @@ int fd_read_all(int fd, size_t limit, char **ret_text, size_t *ret_size)
         *ret_size = size;
     *ret_text = TAKE_PTR(text);
     return 0;
+}
+
+static int write_new(int directory_fd, const char *name, const char *text, mode_t mode, gid_t group)
+{
+    (void)unlinkat(directory_fd, name, 0); /* what a crash left */
+    _cleanup_fd_ int fd =
+        openat(directory_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    if (fd < 0)
+        return -errno;
+    int result = fd_write_all(fd, text, strlen(text));
+    if (result == 0 && group != (gid_t)-1 && fchown(fd, (uid_t)-1, group) < 0)
+        result = -errno;
+    if (result == 0 && fsync(fd) < 0)
+        result = -errno;
+    return result;
+}
+
+int fd_replace_file(int directory_fd, const char *name, const char *temporary, const char *text,
+                    mode_t mode, gid_t group)
+{
+    int result = write_new(directory_fd, temporary, text, mode, group);
+    if (result == 0 && renameat(directory_fd, temporary, directory_fd, name) < 0)
+        result = -errno;
+    if (result < 0) {
+        (void)unlinkat(directory_fd, temporary, 0);
+        return result;
+    }
+    return fsync(directory_fd) < 0 ? -errno : 0;
 }
 
 ssize_t fd_send(int socket_fd, const void *bytes, size_t size, const int *fds, size_t n_fds,

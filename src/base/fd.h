@@ -43,6 +43,11 @@ int fd_read_file(int directory_fd, const char *path, size_t limit, char **ret_te
 /* The same of an open file, from where it stands. */
 int fd_read_all(int fd, size_t limit, char **ret_text, size_t *ret_size);
 
+/* Puts a whole file in the place of `name`, by way of `temporary` beside it, and on disk: a crash
+ * leaves the old one or the new one. `group` may be -1. 0 or -errno. */
+int fd_replace_file(int directory_fd, const char *name, const char *temporary, const char *text,
+                    mode_t mode, gid_t group);
+
 /* One sendmsg(2) with descriptors; returns bytes sent or -errno. `flags` gains MSG_NOSIGNAL. */
 ssize_t fd_send(int socket_fd, const void *bytes, size_t size, const int *fds, size_t n_fds,
                 int flags);

@@ -201,23 +201,6 @@ static char *write_document(const JailTable *table)
     return text;
 }
 
-static int write_file(int directory_fd, const char *text)
-{
-    /* Of a crash; in a directory that is ours alone. */
-    if (unlinkat(directory_fd, FILE_NEW, 0) < 0 && errno != ENOENT)
-        return -errno;
-    _cleanup_fd_ int fd =
-        openat(directory_fd, FILE_NEW, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return -errno;
-    int result = fd_write_all(fd, text, strlen(text));
-    if (result < 0)
-        return result;
-    if (fsync(fd) < 0 || renameat(directory_fd, FILE_NEW, directory_fd, JAILS_KEPT_FILE) < 0)
-        return -errno;
-    return fsync(directory_fd) < 0 ? -errno : 0;
-}
-
 int jails_kept_write(int directory_fd, const JailTable *table)
 {
     _cleanup_free_ char *text = write_document(table);
@@ -226,8 +209,5 @@ int jails_kept_write(int directory_fd, const JailTable *table)
         return -ENOMEM;
     if (strlen(text) > FILE_BYTES_MAX)
         return -EFBIG;
-    int result = write_file(directory_fd, text);
-    if (result < 0)
-        (void)unlinkat(directory_fd, FILE_NEW, 0);
-    return result;
+    return fd_replace_file(directory_fd, JAILS_KEPT_FILE, FILE_NEW, text, 0600, (gid_t)-1);
 }

@@ -70,21 +70,6 @@ int switches_send(Parent *parent, Child *warden)
     return child_send(warden, MESSAGE_SWITCHES, &payload, -1);
 }
 
-static int write_new(int directory, const char *text, mode_t mode, gid_t group)
-{
-    (void)unlinkat(directory, FILE_NEW, 0); /* what a crash left */
-    _cleanup_fd_ int fd =
-        openat(directory, FILE_NEW, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-    if (fd < 0)
-        return -errno;
-    int result = fd_write_all(fd, text, strlen(text));
-    if (result == 0 && fchown(fd, (uid_t)-1, group) < 0)
-        result = -errno;
-    if (result == 0 && fsync(fd) < 0)
-        result = -errno;
-    return result;
-}
-
 static int save(const Parent *parent)
 {
     gid_t group = parent->context.privileged ? parent->context.operators : getegid();
@@ -93,14 +78,7 @@ static int save(const Parent *parent)
 
     if (directory < 0)
         return -errno;
-    int result = write_new(directory, parent->switches, 0640, group);
-    if (result == 0 && renameat(directory, FILE_NEW, directory, FILE_NAME) < 0)
-        result = -errno;
-    if (result < 0) {
-        (void)unlinkat(directory, FILE_NEW, 0);
-        return result;
-    }
-    return fsync(directory) < 0 ? -errno : 0;
+    return fd_replace_file(directory, FILE_NAME, FILE_NEW, parent->switches, 0640, group);
 }
 
 void switches_on_save(Parent *parent, Child *warden, const LinkFrame *frame)
