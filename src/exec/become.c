@@ -109,11 +109,12 @@ static int set_oom_score(int given_fd, int now, int wanted)
     return result == -EACCES && wanted < now ? 0 : result;
 }
 
-static int drop_bounding(uint64_t ours, uint64_t wanted, uint64_t last)
+int become_bounding(const RunnerOrigin *origin, uint64_t wanted)
 {
-    for (uint64_t cap = 0; cap <= last; cap++) {
+    for (uint64_t cap = 0; cap <= origin->last_cap; cap++) {
         uint64_t bit = UINT64_C(1) << cap;
-        if ((ours & bit) && !(wanted & bit) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+        if ((origin->executor.cap_bounding & bit) && !(wanted & bit) &&
+            prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
             return -errno;
     }
     return 0;
@@ -143,7 +144,7 @@ int become_prepare(const RunnerOrigin *origin, const Identity *caller, Joined *j
     if (joined && (result = join_read_extra(joined, caller)) < 0)
         return result;
     *ret_step = "the capability bounding set";
-    return drop_bounding(from->cap_bounding, caller->cap_bounding, origin->last_cap);
+    return become_bounding(origin, caller->cap_bounding);
 }
 
 int become_effective(uint64_t wanted)

@@ -10,6 +10,9 @@
  * 0 or -errno. */
 int become_effective(uint64_t wanted);
 
+/* Cuts the bounding set to what the executor has and is wanted. 0 or -errno. */
+int become_bounding(const RunnerOrigin *origin, uint64_t wanted);
+
 /* Steps that need no identity, done while nobody waits: signals, process group, keyring,
  * no_new_privs unless the runner joins a container. 0 or -errno. */
 int become_clean(const RunnerOrigin *origin);

@@ -175,17 +175,8 @@ static int put_on_filters(const JoinOrder *order, int control_fd, Joined *ret)
     return -EPERM;
 }
 
-static int drop_bounding(uint64_t wanted)
-{
-    for (unsigned long cap = 0; cap < 64 && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
-        if (!(wanted >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-            return -errno;
-    }
-    return 0;
-}
-
-int join_container(const JoinOrder *order, int root_fd, int control_fd, Joined *ret,
-                   const char **ret_step)
+int join_container(const RunnerOrigin *origin, const JoinOrder *order, int root_fd, int control_fd,
+                   Joined *ret, const char **ret_step)
 {
     JoinOrder now = *order;
     int result;
@@ -213,7 +204,7 @@ int join_container(const JoinOrder *order, int root_fd, int control_fd, Joined *
     if ((result = originals_restore(order->shims, order->n_shims, &ret->is_private)) < 0)
         return result;
     *ret_step = "its capability bounding set";
-    if ((result = drop_bounding(order->bounding)) < 0)
+    if ((result = become_bounding(origin, order->bounding)) < 0)
         return result;
     *ret_step = "its seccomp filters";
     return put_on_filters(&now, control_fd, ret);

@@ -61,8 +61,8 @@ typedef struct Joined {
 } Joined;
 
 /* The whole joining. `control_fd` is for FILTERS and UNFIT. 0 or -errno, with the step's name. */
-int join_container(const JoinOrder *order, int root_fd, int control_fd, Joined *ret,
-                   const char **ret_step);
+int join_container(const RunnerOrigin *origin, const JoinOrder *order, int root_fd, int control_fd,
+                   Joined *ret, const char **ret_step);
 
 /* Before the ids go: the filters that the caller has beside its container's. 0 or -errno. */
 int join_read_extra(Joined *joined, const Identity *caller);

@@ -118,8 +118,8 @@ static void join(Runner *runner)
     if (runner->order[0] != RUNNER_JOIN || received.n_fds != 1 ||
         join_order_decode(runner->order + 1, size - 1, &order) < 0)
         _exit(EXIT_FAILURE);
-    int result =
-        join_container(&order, received.fds[0], runner->control_fd, &runner->joined, &step);
+    int result = join_container(runner->origin, &order, received.fds[0], runner->control_fd,
+                                &runner->joined, &step);
     fd_received_done(&received);
     if (result < 0)
         fail(runner, refuse(&runner->refusal, EXEC_FAILURE_BROKEN,
