@@ -45,11 +45,9 @@ struct Reconciler {
     struct event retry, relist;
     uint32_t retry_ms;
     bool connected, was_told; /* the state, as the owner knows it */
-    bool must_list, knows;    /* a list has been taken and all of it told */
+    bool knows;               /* a list has been taken and all of it told */
 };
 
-static void connect_engine(Reconciler *reconciler);
-static void take_list(Reconciler *reconciler);
 static void inspect_some(Reconciler *reconciler);
 
 static void tell_state(Reconciler *reconciler, bool connected, const char *words)
@@ -76,7 +74,7 @@ static void lose(Reconciler *reconciler, const char *why)
     for (Entry *entry = reconciler->entries; entry; entry = entry->next)
         entry->call = engine_cancel(entry->call);
     reconciler->n_inspected = 0;
-    reconciler->must_list = reconciler->knows = false;
+    reconciler->knows = false;
     (void)event_del(&reconciler->relist);
     start_timer(&reconciler->retry, reconciler->retry_ms);
     reconciler->retry_ms *= 2;
@@ -238,8 +236,7 @@ static void inspect_some(Reconciler *reconciler)
         }
         reconciler->n_inspected++;
     }
-    if (!waiting && reconciler->n_inspected == 0 && !reconciler->list && !reconciler->knows &&
-        !reconciler->must_list) {
+    if (!waiting && reconciler->n_inspected == 0 && !reconciler->list && !reconciler->knows) {
         reconciler->knows = true;
         reconciler->handlers->known(reconciler->userdata);
     }
@@ -259,7 +256,6 @@ static void on_listed(const EngineAnswer *answer, void *userdata)
     Reconciler *reconciler = userdata;
 
     reconciler->list = NULL;
-    reconciler->must_list = false;
     for (Entry *entry = reconciler->entries; entry; entry = entry->next)
         entry->listed = false;
     if (!engine_succeeded(answer)) {
@@ -303,7 +299,6 @@ static void on_event(const json_t *item, void *userdata)
     int result = engine_decode_event(item, &event);
     if (result < 0) {
         /* Other kinds of things have ids of other kinds: no reason to give up. */
-        reconciler->must_list = true;
         take_list(reconciler);
         return;
     }
@@ -319,7 +314,6 @@ static void on_events_opened(void *userdata)
     char words[64];
 
     (void)snprintf(words, sizeof words, "API %s", engine_version(reconciler->engine));
-    reconciler->must_list = true;
     tell_state(reconciler, true, words);
     take_list(reconciler);
 }
