@@ -70,7 +70,7 @@ def start_time(pid):
     return None
 
 
-def processes_about(place):
+def processes_about(place, programs=(b"dockerd", b"containerd", b"docker-proxy")):
     """The daemon, its containerd and their shims: their command lines name their directories."""
     found = []
     for name in os.listdir("/proc"):
@@ -78,7 +78,7 @@ def processes_about(place):
             with open(f"/proc/{int(name)}/cmdline", "rb") as file:
                 words = file.read().split(b"\0")
             program = os.path.basename(words[0])
-            if program.startswith((b"dockerd", b"containerd", b"docker-proxy")) and any(
+            if program.startswith(programs) and any(
                     os.fsencode(place + "/") in word for word in words):
                 found.append(int(name))
     return found
@@ -186,6 +186,8 @@ class Container:
 
 
 class Engine:
+    KINDS = [("volume",), ("network", "-f", "type=custom")]  # what tests leave behind beside containers
+
     def __init__(self):
         sweep()
         self.place = tempfile.mkdtemp(prefix=PREFIX, dir=PLACE)
@@ -221,12 +223,15 @@ class Engine:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 env={"PATH": images.PATH, "HOME": self.place})
 
+        self.await_answer(DAEMON)
+
+    def await_answer(self, program):
         def answers():
             if self.process.poll() is not None:
-                raise AssertionError(f"dockerd ended with {self.process.returncode}:\n{self.log()}")
+                raise AssertionError(f"{program} ended with {self.process.returncode}:\n{self.log()}")
             return os.path.exists(self.socket) and self.docker("version", check=False).code == 0
 
-        harness.wait_for(answers, 60, "an answer of dockerd")
+        harness.wait_for(answers, 60, f"an answer of {program}")
 
     def make_network(self):
         with open(os.path.join(PLACE, "clwd-engines.lock"), "w", encoding="utf-8") as lock:
@@ -325,9 +330,8 @@ class Engine:
         listed = self.docker("ps", "-aq").stdout.split()
         if listed:
             self.docker("rm", "-fv", *listed, check=False)
-        for kind in ("volume", "network"):
-            names = self.docker(kind, "ls", "-q", *(["-f", "type=custom"] if kind == "network" else [])
-                                ).stdout.split()
+        for kind, *filters in self.KINDS:
+            names = self.docker(kind, "ls", "-q", *filters).stdout.split()
             if names:
                 self.docker(kind, "rm", *names, check=False)
 
