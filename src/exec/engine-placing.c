@@ -34,6 +34,17 @@ static bool is_launcher(const Request *request, const PidRef *process)
            running.st_ino == wanted.st_ino && pidref_verify(process) == 0;
 }
 
+/* Somebody with the right to has hold of it: it may be anything by now. */
+static bool is_traced(const PidRef *process)
+{
+    _cleanup_free_ char *status = NULL;
+    char path[32];
+
+    (void)snprintf(path, sizeof path, "/proc/%d/status", process->pid);
+    return fd_read_file(AT_FDCWD, path, 64 * 1024, &status, NULL) < 0 ||
+           !strstr(status, "\nTracerPid:\t0\n");
+}
+
 static int check(const Request *request, const PidRef *process, char why[static CONTAINER_WHY_MAX])
 {
     Container *found = NULL;
@@ -52,6 +63,9 @@ static int check(const Request *request, const PidRef *process, char why[static 
         if (identity.uids[i] != request->caller_uid || identity.gids[i] != request->caller_gid)
             return container_refuse(why, "the engine has started it as another user or group");
     }
+    if (is_traced(process))
+        return container_refuse(why,
+                                "somebody in the container traces what the engine has started");
     if (!is_launcher(request, process))
         return container_refuse(
             why, "what the engine has started is not this jail's clawrden-launcher (is the jail's "
