@@ -127,12 +127,14 @@ def test_more_than_the_caller_has_is_refused(engine, make):
     lock = ("import ctypes, os, struct, sys\nlibc = ctypes.CDLL(None)\nlibc.prctl(38, 1, 0, 0, 0)\n"
             "program = struct.pack('<HBBI', 0x06, 0, 0, 0x7fff0000)\n"
             "buffer = ctypes.create_string_buffer(program, 8)\n"
-            "assert libc.prctl(22, 2, ctypes.c_char_p(struct.pack('HxxxxxxP', 1, ctypes.addressof(buffer))), 0, 0) == 0\n"
+            "filters = struct.pack('HxxxxxxP', 1, ctypes.addressof(buffer))\n"
+            "assert libc.prctl(22, 2, ctypes.c_char_p(filters), 0, 0) == 0\n"
             "os.execvp('id', ['id'])")
     result = prisoner.python(lock)
     assert result.code == 125 and "seccomp filter" in result.stderr and "nothing was run" in result.stderr, result
     root = Prisoner(engine, prisoner.warden, PYTHON_IMAGE, user="0:0", options=["--group-add", "27"])
-    switch = "import os\nos.setgroups([5])\nos.setresgid(1000, 1000, 1000)\nos.setresuid(1000, 1000, 1000)\nos.execvp('id', ['id'])"
+    switch = ("import os\nos.setgroups([5])\nos.setresgid(1000, 1000, 1000)\nos.setresuid(1000, 1000, 1000)\n"
+              "os.execvp('id', ['id'])")
     result = root.python(switch)
     assert result.code == 125 and "groups" in result.stderr and "nothing was run" in result.stderr, result
 
@@ -142,7 +144,8 @@ def test_bytes_that_are_no_text(engine, make):
     check = "import os, sys; print([os.fsencode(a).hex() for a in sys.argv[1:]], os.environb[b'LANG'].hex())"
     result = prisoner.python(
         "import os, sys\n"
-        "os.execve(b'/usr/local/sbin/python3', [b'python3', b'-c', os.fsencode(sys.argv[1]), b'\\xff\\xfe', b'', b'a\\nb'],\n"
+        "os.execve(b'/usr/local/sbin/python3',\n"
+        "          [b'python3', b'-c', os.fsencode(sys.argv[1]), b'\\xff\\xfe', b'', b'a\\nb'],\n"
         "          {b'PATH': os.environb[b'PATH'], b'LANG': b'C\\x80\\xff'})", check)
     assert result.code == 0, result
     assert result.stdout == f"['fffe', '', '610a62'] {bytes(b'C').hex()}80ff\n", result
@@ -213,11 +216,11 @@ def test_nothing_outlives_its_end(engine, make):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_have_their_default_actions(engine, make, number):
-    prisoner = Prisoner(engine, make(*harness.allow("sleep")), PYTHON_IMAGE)
-    result = prisoner.python("import subprocess, sys, time\np = subprocess.Popen(['sleep', '7701'])\n"
-                             "while b'/bin/sleep' not in subprocess.run(['/bin/sh', '-c', "
-                             "'for p in /proc/[0-9]*; do /bin/readlink $p/exe; done'], stdout=-1, stderr=-3).stdout: time.sleep(0.1)\n"
-                             f"time.sleep(0.5)\np.send_signal({int(number)})\nprint(p.wait())")
+    prisoner = Prisoner(engine, make(*harness.allow("sh")), PYTHON_IMAGE)
+    result = prisoner.python(
+        "import subprocess\n"
+        "p = subprocess.Popen(['sh', '-c', 'echo up; exec /bin/sleep 7701'], stdout=subprocess.PIPE)\n"
+        f"assert p.stdout.readline() == b'up\\n'\np.send_signal({int(number)})\nprint(p.wait())")
     assert result.stdout == f"-{int(number)}\n", result
     none_left(prisoner, "7701")
 
@@ -226,16 +229,30 @@ def test_a_command_may_handle_a_signal(engine, make):
     prisoner = Prisoner(engine, make(*harness.allow("sh")), PYTHON_IMAGE)
     result = prisoner.python(
         "import signal, subprocess\n"
-        "p = subprocess.Popen(['sh', '-c', \"trap 'echo caught; exit 3' INT; echo up; while :; do /bin/sleep 0.1; done\"],"
-        " stdout=subprocess.PIPE)\n"
+        "script = \"trap 'echo caught; exit 3' INT; echo up; while :; do /bin/sleep 0.1; done\"\n"
+        "p = subprocess.Popen(['sh', '-c', script], stdout=subprocess.PIPE)\n"
         "assert p.stdout.readline() == b'up\\n'\np.send_signal(signal.SIGINT)\nprint(p.stdout.read(), p.wait())")
     assert result.stdout == "b'caught\\n' 3\n", result
 
 
+def test_stopped_and_continued(engine, make):
+    """As the terminal's keys do it; the shim stops with its command."""
+    warden = make(*harness.allow("sh"))
+    prisoner = Prisoner(engine, warden, PYTHON_IMAGE)
+    result = prisoner.python(
+        "import os, signal, subprocess\n"
+        "p = subprocess.Popen(['sh', '-c', 'echo up; read x; echo $x'],\n"
+        "                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=os.setpgrp)\n"
+        "assert p.stdout.readline() == b'up\\n'\np.send_signal(signal.SIGTSTP)\n"
+        "assert os.WIFSTOPPED(os.waitpid(p.pid, os.WUNTRACED)[1])\np.send_signal(signal.SIGCONT)\n"
+        "print(p.communicate(b'on\\n'), p.returncode)")
+    assert result.stdout == "(b'on\\n', None) 0\n", result
+
+
 def test_a_caller_that_goes_away(engine, make):
     prisoner = Prisoner(engine, make(*harness.allow("sh")), PYTHON_IMAGE)
-    result = prisoner.python("import subprocess\np = subprocess.Popen(['sh', '-c', 'echo up; /bin/sleep 7702; true'], stdout=subprocess.PIPE)\n"
-                             "p.stdout.readline(); p.kill(); print(p.wait())")
+    result = prisoner.python("import subprocess\ncommand = ['sh', '-c', 'echo up; /bin/sleep 7702; true']\n"
+                             "p = subprocess.Popen(command, stdout=subprocess.PIPE)\np.stdout.readline(); p.kill(); print(p.wait())")
     assert result.stdout == "-9\n", result
     none_left(prisoner, "7702")
 
@@ -323,7 +340,8 @@ def root_of(prisoner):
 def test_what_was_approved_is_what_runs(engine, make, kind):
     warden = make(*harness.ask("tool", "sh"))
     prisoner = Prisoner(engine, warden)
-    put = {"program": "cp /bin/ls /tmp/tool", "script": "printf '#!/bin/sh\\necho approved \"$@\"\\n' >/tmp/tool; chmod 755 /tmp/tool",
+    put = {"program": "cp /bin/ls /tmp/tool",
+           "script": "printf '#!/bin/sh\\necho approved \"$@\"\\n' >/tmp/tool; chmod 755 /tmp/tool",
            "operand": "echo 'echo approved \"$@\"' >/tmp/tool"}[kind]
     assert prisoner.script(put).code == 0
     ask = {"operand": "PATH=/usr/local/sbin:$PATH sh /tmp/tool -d /"}.get(
@@ -352,7 +370,7 @@ def test_what_was_approved_is_what_runs(engine, make, kind):
 def test_a_directory_that_is_another_by_then(engine, make):
     warden = make(*harness.ask("pwd"))
     prisoner = Prisoner(engine, warden)
-    process = spawn(prisoner, "/bin/sh", "-c", "mkdir /tmp/here; cd /tmp/here; pwd -P >/dev/null; exec /usr/local/sbin/pwd")
+    process = spawn(prisoner, "/bin/sh", "-c", "mkdir /tmp/here; cd /tmp/here; exec /usr/local/sbin/pwd")
     question = warden.pending_id()
     root = root_of(prisoner)
     with StoppedEngine(engine):
@@ -462,7 +480,8 @@ def test_a_jail_that_is_mounted_elsewhere(engine, make):
     place = os.path.dirname(warden.socket_path("default"))
     fake = os.path.join(warden.base, "fake")
     os.mkdir(fake, 0o755)
-    harness.write_program(os.path.join(fake, "clawrden-launcher"), b"#!/bin/sh\necho clwd-launcher 1\ncat >/tmp/stolen\n")
+    harness.write_program(os.path.join(fake, "clawrden-launcher"),
+                          b"#!/bin/sh\necho clwd-launcher 1\ncat >/tmp/stolen\n")
     shims = os.path.join(warden.base, "shims-of-it")
     os.mkdir(shims)
     os.symlink("/usr/lib/clawrden-shim/clawrden-shim", os.path.join(shims, "true"))
@@ -470,7 +489,8 @@ def test_a_jail_that_is_mounted_elsewhere(engine, make):
         "debian:bookworm", "sleep", "600",
         options=["--user", "1000:1000", "-v", f"{fake}:/run/clawrden", "-v", f"{place}:/run/jail:ro",
                  "-v", f"{harness.program('clawrden-shim')}:/usr/lib/clawrden-shim/clawrden-shim:ro",
-                 "-v", f"{shims}:/usr/local/sbin:ro", "-e", f"PATH={PATH}", "-e", "CLAWRDEN_SOCKET=/run/jail/warden.sock"])
+                 "-v", f"{shims}:/usr/local/sbin:ro", "-e", f"PATH={PATH}",
+                 "-e", "CLAWRDEN_SOCKET=/run/jail/warden.sock"])
     result = container.exec("true")
     assert result.code == 125 and "not this jail's clawrden-launcher" in result.stderr, result
     assert container.exec("/bin/cat", "/tmp/stolen").stdout == ""
