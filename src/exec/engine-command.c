@@ -26,6 +26,9 @@
 #define REAPED_MS 2u
 #define REAPED_ROUNDS 500u
 #define CLOSE_MS 2000
+/* What a command leaves behind gets this long between TERM and KILL. Its relay has all the time
+ * that whoever reads takes. */
+#define LEFTOVERS_GRACE_MS 5000u
 
 struct EngineCommand {
     Executor *executor;
@@ -34,7 +37,7 @@ struct EngineCommand {
     CgroupLeaf *leaf;
     PidRef process; /* empty until it is placed */
     int watch_fd;   /* epoll on the leaf's cgroup.events (cell.c) */
-    struct event watch_event, end_event, timer;
+    struct event watch_event, end_event, timer, grace;
     bool is_watched, has_exited, is_empty, is_relay_gone;
     uint8_t relay_kind, relay_value;
     unsigned left, rounds;
@@ -51,6 +54,7 @@ static void free_command(EngineCommand *command)
     if (event_initialized(&command->end_event))
         (void)event_del(&command->end_event);
     (void)event_del(&command->timer);
+    (void)event_del(&command->grace);
     fd_close(command->watch_fd);
     pidref_done(&command->process);
     cgroup_leaf_release(command->leaf);
@@ -113,6 +117,7 @@ static void on_watch(evutil_socket_t fd UNUSED, short what UNUSED, void *userdat
         return;
     command->is_empty = true;
     (void)event_del(&command->watch_event);
+    (void)event_del(&command->grace);
     look_at_end(command);
 }
 
@@ -135,6 +140,23 @@ static void watch(EngineCommand *command)
         event_active(&command->watch_event, EV_READ, 0);
 }
 
+static void on_grace(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
+{
+    engine_command_kill(userdata);
+}
+
+static void end_leftovers(EngineCommand *command)
+{
+    const struct timeval grace = clock_timeval_of_ms(LEFTOVERS_GRACE_MS);
+    const int left = cgroup_leaf_count(command->leaf, COUNTED_MAX);
+
+    command->left = left > 0 ? (unsigned)left : 0;
+    if (left == 0)
+        return;
+    engine_command_terminate(command, command->request->is_frozen);
+    (void)event_add(&command->grace, &grace);
+}
+
 /* The command itself has ended; what it has left behind may be alive. */
 static void on_end(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
 {
@@ -142,12 +164,8 @@ static void on_end(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
 
     (void)event_del(&command->end_event);
     command->has_exited = true;
-    if (command->request && cgroup_leaf_is_populated(command->leaf) > 0) {
-        int left = cgroup_leaf_count(command->leaf, COUNTED_MAX);
-        command->left = left > 0 ? (unsigned)left : 0;
-        if (left > 0)
-            request_end_leftovers(command->request);
-    }
+    if (command->request && cgroup_leaf_is_populated(command->leaf) > 0)
+        end_leftovers(command);
     watch(command);
     look_at_end(command);
 }
@@ -256,6 +274,7 @@ static int new_command(Request *request)
     }
     command->container = container_use(request->container);
     (void)event_assign(&command->timer, executor->loop, -1, 0, on_timer, command);
+    (void)event_assign(&command->grace, executor->loop, -1, 0, on_grace, command);
     command->next = executor->commands;
     command->link = &executor->commands;
     if (command->next)

@@ -163,8 +163,6 @@ void request_relay_take(Executor *executor, uint64_t key, int fd);
 void request_fail(Request *request, ExecFailure failure, const char *why);
 /* It starts: it is no longer one of its door's prepared ones. */
 void request_begin(Request *request);
-/* What a command that has ended leaves behind is ended. */
-void request_end_leftovers(Request *request);
 /* Nothing of it is left: the warden is told how it ended; the request is void. */
 void request_end(Request *request, uint8_t kind, uint8_t value, unsigned left);
 /* One of the warden's orders. False when it is not one, or not now: fatal to the sender. */

@@ -403,12 +403,6 @@ void request_end(Request *request, uint8_t kind, uint8_t value, unsigned left)
     cell_block_refill_soon(executor->block);
 }
 
-void request_end_leftovers(Request *request)
-{
-    if (!event_pending(&request->timer, EV_TIMEOUT, NULL))
-        terminate(request, LEFTOVERS_GRACE_MS);
-}
-
 void request_begin(Request *request)
 {
     request->state = REQUEST_STARTING;

@@ -183,6 +183,18 @@ def test_a_reader_that_takes_its_time(engine, make):
     assert result.stdout == "3000000 0\n", result
 
 
+def test_a_slow_reader_of_what_left_a_daemon_behind(engine, make):
+    """The daemon is ended, whatever it thinks of it, and nothing is lost of the output."""
+    prisoner = Prisoner(engine, make(*harness.allow("sh")), PYTHON_IMAGE)
+    result = prisoner.python(
+        "import subprocess, time\n"
+        "daemon = \"(trap '' TERM; setsid /bin/sh -c 'while :; do /bin/sleep 7708; done' >/dev/null 2>&1 &)\"\n"
+        "p = subprocess.Popen(['sh', '-c', daemon + '; head -c 1000000 /dev/zero'], stdout=subprocess.PIPE)\n"
+        "time.sleep(9)\nprint(len(p.stdout.read()), p.wait())")
+    assert result.stdout == "1000000 0\n", result
+    none_left(prisoner, "7708")
+
+
 def test_what_is_closed_stays_closed(engine, make):
     prisoner = Prisoner(engine, make())
     result = prisoner.script("cat <&-")
