@@ -301,6 +301,7 @@ bool engine_command_launch(Request *request, const LinkFrame *frame)
         return true;
     }
     request_begin(request);
+    cell_block_refill_late(request->executor->block);
     if (cell_send(request->cell, RUNNER_LAUNCH, frame->payload, frame->size) < 0)
         request_fail(request, EXEC_FAILURE_BROKEN, "the runner cannot be reached");
     return true;

@@ -14,6 +14,7 @@ import harness  # noqa: E402  pylint: disable=wrong-import-position
 
 IMAGE = "debian:bookworm"
 SHIMS = "/usr/local/sbin"
+PAUSE_US = 100000
 
 
 def missing():
@@ -52,8 +53,14 @@ class Prisoner:
         return [tuple(int(word) for word in line.split()) for line in result.stdout.splitlines()]
 
     def against_raw(self, count):
-        """[(ns by the engine's own exec, ns mirrored)] of interleaved pairs."""
-        return [(self.raw_execs(1)[0], self.pairs(1, 0)[0][1]) for _ in range(count)]
+        """[(ns by the engine's own exec, ns mirrored)] of interleaved pairs, each after a pause in which
+        the engine finishes with what came before."""
+        found = []
+        for _ in range(count):
+            time.sleep(PAUSE_US / 1e6)
+            raw = self.raw_execs(1)[0]
+            found.append((raw, self.pairs(1, PAUSE_US)[0][1]))
+        return found
 
     def raw_execs(self, count):
         """[ns] of `true` by the engine's own exec: create, start, and its output's end."""
