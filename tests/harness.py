@@ -264,6 +264,8 @@ class Warden:
     def command_line(self):
         tcp = [] if "--api" in self.options else ["--api", "none"]  # wardens run side by side
         program("clawrden-shim")  # beside the warden, for the jails' directories
+        if os.path.exists(os.path.join(BUILD, "bin", "clawrden-launcher")):  # not under sanitizers
+            program("clawrden-launcher")
         return [program("clawrden-warden"), "--policy", self.policy_path, "--run-dir", self.run_dir,
                 "--state-dir", self.state_dir, "--audit", self.audit, "--api-socket", self.api_socket,
                 *tcp, *self.options]

@@ -165,6 +165,26 @@ int engine_container_attach(Engine *engine, const char *id, bool with_stdin, Eng
                          ret);
 }
 
+int engine_exec_create(Engine *engine, const char *container, const char *user, const char *program,
+                       EngineDone *done, void *userdata, EngineCall **ret)
+{
+    json_t *body = json_pack("{s:[s], s:s, s:s, s:[], s:b, s:b, s:b, s:b, s:b}", "Cmd", program,
+                             "User", user, "WorkingDir", "/", "Env", "AttachStdin", 1,
+                             "AttachStdout", 1, "AttachStderr", 1, "Tty", 0, "Privileged", 0);
+    if (!body)
+        return -ENOMEM;
+    int result =
+        call(engine, "POST", "containers", container, "/exec", body, 0, done, userdata, ret);
+    json_decref(body);
+    return result;
+}
+
+int engine_exec_inspect(Engine *engine, const char *id, EngineDone *done, void *userdata,
+                        EngineCall **ret)
+{
+    return call(engine, "GET", "exec", id, "/json", NULL, 0, done, userdata, ret);
+}
+
 int engine_exec_start(Engine *engine, const char *id, bool terminal, EngineHijacked *done,
                       void *userdata, EngineCall **ret)
 {

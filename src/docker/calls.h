@@ -35,7 +35,13 @@ int engine_container_unpause(Engine *engine, const char *id, EngineDone *done, v
 int engine_container_attach(Engine *engine, const char *id, bool with_stdin, EngineHijacked *done,
                             void *userdata, EngineCall **ret);
 
-/* Commands inside a running container. */
+/* Commands inside a running container: one program without arguments, as `user` ("UID:GID") and
+ * with nothing in its environment but the container's own, its three streams attached and no
+ * terminal. The answer's json has "Id". */
+int engine_exec_create(Engine *engine, const char *container, const char *user, const char *program,
+                       EngineDone *done, void *userdata, EngineCall **ret);
+int engine_exec_inspect(Engine *engine, const char *id, EngineDone *done, void *userdata,
+                        EngineCall **ret);
 int engine_exec_start(Engine *engine, const char *id, bool terminal, EngineHijacked *done,
                       void *userdata, EngineCall **ret);
 

@@ -182,6 +182,21 @@ int engine_decode_event(const json_t *json, EngineEvent *ret)
     return 0;
 }
 
+int engine_decode_exec(const json_t *json, EngineExecState *ret)
+{
+    const json_t *code = json_object_get(json, "ExitCode");
+    int64_t pid;
+
+    *ret = (EngineExecState){.running = false};
+    if (!json_is_object(json) || !json_is_boolean(json_object_get(json, "Running")) ||
+        !get_flag(json, "Running", &ret->running) || !get_number(json, "Pid", &pid) || pid < 0 ||
+        pid > INT_MAX || !get_number(json, "ExitCode", &ret->exit_code))
+        return -EPROTO;
+    ret->pid = (pid_t)pid;
+    ret->has_code = json_is_integer(code);
+    return ret->exit_code >= 0 && ret->exit_code <= 255 ? 0 : -EPROTO;
+}
+
 int engine_decode_exit(const json_t *json, int64_t *ret)
 {
     const json_t *code = json_object_get(json, "StatusCode");

@@ -51,6 +51,17 @@ typedef struct EngineEvent {
 } EngineEvent;
 int engine_decode_event(const json_t *json, EngineEvent *ret);
 
+/* What an inspected exec is. */
+typedef struct EngineExecState {
+    bool running;
+    pid_t pid;     /* as the engine sees it; 0: none (yet) */
+    bool has_code; /* it has ended, with `exit_code` */
+    int64_t exit_code;
+} EngineExecState;
+
+/* 0 or -EPROTO. */
+int engine_decode_exec(const json_t *json, EngineExecState *ret);
+
 /* {"StatusCode": N} of a wait, {"ExitCode": N, "Running": …} of an exec. -EBUSY while it runs. */
 int engine_decode_exit(const json_t *json, int64_t *ret);
 

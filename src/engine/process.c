@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "docker/engine.h"
 #include "engine/engine-main.h"
+#include "engine/exec.h"
 #include "engine/ghost.h"
 #include "engine/reconciler.h"
 #include "wire/containers.h"
@@ -34,6 +35,7 @@ typedef struct EngineProcess {
     Reconciler *reconciler;
     Link *warden, *executor; /* NULL while they are away */
     Ghosts *ghosts;
+    Execs *execs;
     int exit_status;
 } EngineProcess;
 
@@ -91,7 +93,7 @@ static void on_known(void *userdata)
 static const ReconcilerHandlers reconciler_handlers = {
     .state = on_state, .seen = on_seen, .gone = on_gone, .known = on_known};
 
-/* Commands in ghost. */
+/* Commands in ghost, and those by the engine's exec. */
 
 static void to_warden(uint16_t type, uint64_t key, Buffer *payload, void *userdata)
 {
@@ -117,16 +119,18 @@ static void on_ghosts_gone(void *userdata)
 }
 
 static const GhostsHandlers ghosts_handlers = {.to_warden = to_warden, .to_executor = to_executor};
+static const ExecsHandlers execs_handlers = {.to_warden = to_warden, .to_executor = to_executor};
 
 static void on_warden_frame(Link *link, LinkFrame *frame, void *userdata)
 {
     EngineProcess *process = userdata;
 
-    if (ghosts_obey(process->ghosts, frame))
+    if (ghosts_obey(process->ghosts, frame) || execs_obey(process->execs, frame))
         return;
     log_error("the warden broke its protocol (type %u): its link is closed", frame->type);
     process->warden = link_free(link);
     ghosts_end_all(process->ghosts);
+    execs_end_all(process->execs);
 }
 
 static void on_warden_closed(Link *link, int error UNUSED, void *userdata)
@@ -135,6 +139,7 @@ static void on_warden_closed(Link *link, int error UNUSED, void *userdata)
 
     process->warden = link_free(link);
     ghosts_end_all(process->ghosts);
+    execs_end_all(process->execs);
 }
 
 static void on_executor_frame(Link *link, LinkFrame *frame UNUSED, void *userdata)
@@ -246,6 +251,7 @@ static void on_control_frame(Link *link, LinkFrame *frame, void *userdata)
         result = on_policy(process, frame);
         break;
     case MESSAGE_STOP:
+        execs_end_all(process->execs);
         ghosts_stop(process->ghosts, on_ghosts_gone);
         return;
     default:
@@ -306,6 +312,9 @@ static int set_up(EngineProcess *process, const ProcessContext *context)
         result = ghosts_new(&process->ghosts, process->loop, process->engine, owner,
                             &ghosts_handlers, process);
     if (result == 0)
+        result =
+            execs_new(&process->execs, process->loop, process->engine, &execs_handlers, process);
+    if (result == 0)
         result = link_send(process->control, MESSAGE_READY, 0, NULL, 0);
     if (result == 0)
         result = reconciler_new(&process->reconciler, process->loop, process->engine, NULL,
@@ -326,6 +335,7 @@ int engine_main(const ProcessContext *context)
     }
     process.reconciler = reconciler_free(process.reconciler);
     process.ghosts = ghosts_free(process.ghosts);
+    process.execs = execs_free(process.execs);
     process.engine = engine_free(process.engine);
     link_free(process.warden);
     link_free(process.executor);

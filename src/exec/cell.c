@@ -30,6 +30,7 @@
  * end comes first, and would wait for the same locks and processors. */
 #define REFILL_MS 20
 #define REFILL_SOON_MS 1
+#define REFILL_LATE_MS 500
 /* A command that ends within this time costs no round of its own for its start. */
 #define QUIET_MS 3
 #define ORPHANS_MS 20
@@ -238,6 +239,13 @@ void cell_block_refill_soon(CellBlock *block)
     const struct timeval soon = {.tv_usec = REFILL_SOON_MS * 1000};
 
     (void)event_add(&block->refill_event, &soon);
+}
+
+void cell_block_refill_late(CellBlock *block)
+{
+    const struct timeval late = {.tv_usec = REFILL_LATE_MS * 1000};
+
+    (void)event_add(&block->refill_event, &late);
 }
 
 static void on_refill(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)

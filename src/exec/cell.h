@@ -110,9 +110,11 @@ int cell_block_new(CellBlock **ret, struct event_base *loop, const RunnerOrigin 
                    const CellHandlers *handlers);
 /* Kills everything and waits for its end, at most two seconds. */
 CellBlock *cell_block_free(CellBlock *block);
-/* Starts the spare cell, if there is none: now, or soon, when a command has ended. */
+/* Starts the spare cell, if there is none: now, or soon, when a command has ended; or late, for one
+ * that an engine starts, which takes all the processors that there are. */
 void cell_block_refill(CellBlock *block);
 void cell_block_refill_soon(CellBlock *block);
+void cell_block_refill_late(CellBlock *block);
 
 /* The share has as many living cells as it may. */
 bool cell_share_is_full(const CellBlock *block, const CellShare *share);

@@ -7,6 +7,7 @@
  *   requests.c   the table of requests and their life after that
  *   installs.c   jails into running containers
  *   ghost.c      those whose command runs in an ephemeral container
+ *   engine-command.c  those whose command the engine starts in their caller's container
  *   container-orders.c  whole containers frozen, thawed, ended
  *   cell*.c      where a request's processes live
  */
@@ -54,6 +55,7 @@ typedef struct Door Door;
 typedef struct Disposal Disposal;
 typedef struct Installation Installation;
 typedef struct ContainerOrder ContainerOrder;
+typedef struct EngineCommand EngineCommand;
 
 typedef struct Request {
     Executor *executor;
@@ -67,15 +69,18 @@ typedef struct Request {
     pid_t caller_pid;     /* from then on */
     uint64_t caller_start_time;
     uid_t caller_uid;
+    gid_t caller_gid;
+    int caller_oom_score_adj;
     struct event timer;
     bool in_grace;                 /* TERM has been sent, KILL follows */
     bool is_frozen;                /* by the kill switch */
     uint8_t exit_kind, exit_value; /* of the command; SIGKILL until known */
     unsigned left;
-    bool relays;           /* it runs elsewhere; its runner is a relay (ghost.h) */
-    PidRef ghost;          /* the first process there, if it can be seen */
-    uint8_t ghost_waiting; /* a signal that came before it was seen */
-    uint8_t ghost_signal;  /* what it was ended for, and has died of; 0: nothing yet */
+    bool relays;            /* it runs elsewhere; its runner is a relay (ghost.h) */
+    PidRef ghost;           /* the first process there, if it can be seen */
+    uint8_t ghost_waiting;  /* a signal that came before it was seen */
+    uint8_t ghost_signal;   /* what it was ended for, and has died of; 0: nothing yet */
+    EngineCommand *command; /* it runs by the engine's exec (engine-command.h); else NULL */
     struct Request *next;
 } Request;
 
@@ -121,6 +126,7 @@ struct Executor {
     struct event retry_event;
     Installation *installations; /* under way */
     ContainerOrder *container_orders;
+    EngineCommand *commands; /* all */
     CellBlock *block;
     Containers *containers;
     Identity self;
@@ -165,6 +171,12 @@ void request_open_take(Door *door, uint64_t key, const Identity *caller, Contain
 void request_refuse(Executor *executor, uint64_t key, ExecFailure failure, const char *why);
 /* The request's command runs elsewhere, and its runner gets the stream to carry. Takes `fd`. */
 void request_relay_take(Executor *executor, uint64_t key, int fd);
+/* It cannot be, and the warden is told why; the request is void. */
+void request_fail(Request *request, ExecFailure failure, const char *why);
+/* It starts: it is no longer one of its door's prepared ones. */
+void request_begin(Request *request);
+/* Nothing of it is left: the warden is told how it ended; the request is void. */
+void request_end(Request *request, uint8_t kind, uint8_t value, unsigned left);
 /* One of the warden's orders. False when it is not one, or not now: fatal to the sender. */
 bool request_obey(Executor *executor, const LinkFrame *frame);
 /* The door is gone: its prepared requests go too. */

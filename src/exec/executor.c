@@ -33,6 +33,7 @@
 #include "base/cleanup.h"
 #include "base/disposition.h"
 #include "base/log.h"
+#include "exec/engine-command.h"
 #include "exec/executor-private.h"
 #include "exec/ghost.h"
 #include "exec/mirror.h"
@@ -304,6 +305,7 @@ static void finish(Executor *executor)
         doors_silence(executor);
     if (executor->block)
         requests_free(executor);
+    engine_commands_free(executor);
     executor->block = cell_block_free(executor->block);
     installations_free(executor);
     container_orders_free(executor);

@@ -7,14 +7,13 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "exec/engine-command.h"
+#include "exec/foreign.h"
+#include "wire/engine-exec.h"
 #include "wire/ghost.h"
 
 static const LinkLimits limits = {.frame_max = 4096, .queue_max = 64 * 1024, .fds_max = 1};
@@ -59,6 +58,8 @@ static void on_frame(Link *link, LinkFrame *frame, void *userdata)
         request_relay_take(executor, frame->key, TAKE_FD(frame->fds[0]));
     } else if (frame->type == GHOST_PROCESS && frame->n_fds == 0) {
         take_process(executor, frame);
+    } else if (frame->type == ENGINE_EXEC_STREAM && frame->n_fds == 1) {
+        engine_command_take_stream(executor, frame);
     } else {
         log_error("the engine process broke its protocol (type %u): its link is closed",
                   frame->type);
@@ -87,34 +88,6 @@ int ghost_take_engine(Executor *executor, int fd)
 
 /* Signals. */
 
-static uint64_t mask_in(const char *status, const char *name)
-{
-    const char *line = strstr(status, name);
-    return line ? strtoull(line + strlen(name), NULL, 16) : 0;
-}
-
-/* Whether it has anything to say to the signal; what cannot be read has not. */
-static bool is_handled(const PidRef *process, int signal_number)
-{
-    _cleanup_free_ char *status = NULL;
-    char path[32];
-    const uint64_t bit = UINT64_C(1) << (signal_number - 1);
-
-    (void)snprintf(path, sizeof path, "/proc/%d/status", process->pid);
-    if (fd_read_file(AT_FDCWD, path, 64 * 1024, &status, NULL) < 0)
-        return false;
-    return ((mask_in(status, "\nSigIgn:\t") | mask_in(status, "\nSigCgt:\t")) & bit) != 0;
-}
-
-static void send_signal(const PidRef *process, int signal_number, bool group)
-{
-    /* It leads its group; while the pidfd is good, the number is its own. */
-    if (group && getpgid(process->pid) == process->pid && pidref_verify(process) == 0)
-        (void)kill(-process->pid, signal_number);
-    else
-        (void)pidref_kill(process, signal_number);
-}
-
 void ghost_signal(Request *request, int signal_number, bool group)
 {
     const PidRef *process = &request->ghost;
@@ -126,35 +99,23 @@ void ghost_signal(Request *request, int signal_number, bool group)
             request->ghost_waiting = (uint8_t)signal_number;
         return;
     }
-    if (signal_number == SIGCONT || is_handled(process, signal_number)) {
-        send_signal(process, signal_number, group);
+    if (signal_number == SIGCONT || foreign_handles(process, signal_number)) {
+        foreign_signal(process, signal_number, group);
     } else if (signal_number == SIGTSTP) {
-        send_signal(process, SIGSTOP, group);
+        foreign_signal(process, SIGSTOP, group);
     } else {
         request->ghost_signal = (uint8_t)signal_number;
         ghost_kill(request);
     }
 }
 
-/* linux/pidfd.h of Linux 6.15; Debian 12's is older. */
-typedef struct PidfdInfo {
-    uint64_t mask, cgroup;
-    uint32_t ids[11];
-    int32_t exit_code;
-} PidfdInfo;
-#define PIDFD_INFO_HAS_EXIT (UINT64_C(1) << 3)
-#define PIDFD_INFO_GET _IOWR(0xFF, 11, PidfdInfo)
-
 uint8_t ghost_died_of(const Request *request)
 {
-    PidfdInfo info = {.mask = PIDFD_INFO_HAS_EXIT};
+    uint8_t kind, value;
 
     if (request->ghost_signal)
         return request->ghost_signal;
-    if (!pidref_is_set(&request->ghost) || ioctl(request->ghost.pidfd, PIDFD_INFO_GET, &info) < 0 ||
-        !(info.mask & PIDFD_INFO_HAS_EXIT) || !WIFSIGNALED(info.exit_code))
-        return 0;
-    return (uint8_t)WTERMSIG(info.exit_code);
+    return foreign_exit(&request->ghost, &kind, &value) && kind == 1 ? value : 0;
 }
 
 void ghost_kill(Request *request)

@@ -107,6 +107,22 @@ static bool take_filters(Container *container, const char *payload, size_t size)
     return true;
 }
 
+/* Has it a mount namespace of its own? Its command may call shims from there. False: out of memory.
+ */
+static bool note_mounts(Cell *cell)
+{
+    struct stat status;
+    char path[64];
+
+    (void)snprintf(path, sizeof path, "/proc/%d/ns/mnt", cell->child.pid);
+    if (cell->mounts.inode != 0 || stat(path, &status) < 0 ||
+        (status.st_dev == cell->container->world.namespaces[WORLD_MNT].device &&
+         status.st_ino == cell->container->world.namespaces[WORLD_MNT].inode))
+        return true;
+    cell->mounts = (PrivateMounts){.device = status.st_dev, .inode = status.st_ino};
+    return container_add_mounts(cell->container, cell->mounts) == 0;
+}
+
 /* The second process has taken over. It must be a child of ours. */
 static bool take_second(Cell *cell, FdReceived *received)
 {
@@ -124,23 +140,7 @@ static bool take_second(Cell *cell, FdReceived *received)
     cell->child = second;
     cell->pid = second.pid;
     cell->is_joining = false;
-    return true;
-}
-
-/* Has it a mount namespace of its own? Its command may call shims from there. False: out of memory.
- */
-static bool note_mounts(Cell *cell)
-{
-    struct stat status;
-    char path[64];
-
-    (void)snprintf(path, sizeof path, "/proc/%d/ns/mnt", cell->child.pid);
-    if (stat(path, &status) < 0 ||
-        (status.st_dev == cell->container->world.namespaces[WORLD_MNT].device &&
-         status.st_ino == cell->container->world.namespaces[WORLD_MNT].inode))
-        return true;
-    cell->mounts = (PrivateMounts){.device = status.st_dev, .inode = status.st_ino};
-    return container_add_mounts(cell->container, cell->mounts) == 0;
+    return note_mounts(cell); /* the first may have been gone before it could be looked at */
 }
 
 static void on_spare_failed(Cell *cell, const char *payload, size_t size)

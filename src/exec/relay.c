@@ -20,9 +20,9 @@
 #define RELAY_BYTES (64u * 1024)
 
 typedef struct Relay {
-    int stream_fd;
-    const int *stdio;
-    pid_t feeder; /* 0: none */
+    const RelayPlan *plan;
+    size_t n_hello; /* bytes of it that have come */
+    pid_t feeder;   /* 0: none */
 } Relay;
 
 static void end_feeder(const Relay *relay)
@@ -45,8 +45,8 @@ static _Noreturn void fail(const Relay *relay, const char *what, const char *why
     char line[256];
     int size = snprintf(line, sizeof line, "clawrden: %s: %s\n", what, why);
 
-    if (relay->stdio[STDERR_FILENO] >= 0 && size > 0 && (size_t)size < sizeof line)
-        (void)!write(relay->stdio[STDERR_FILENO], line, (size_t)size);
+    if (relay->plan->stdio[STDERR_FILENO] >= 0 && size > 0 && (size_t)size < sizeof line)
+        (void)!write(relay->plan->stdio[STDERR_FILENO], line, (size_t)size);
     end(relay, EXIT_FAILURE);
 }
 
@@ -58,7 +58,9 @@ static _Noreturn void die_of_broken_pipe(const Relay *relay)
     (void)signal(SIGPIPE, SIG_DFL);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)raise(SIGPIPE);
+    /* Not raise(3): a C library may know its thread by the number that it had before the runner
+     * left for a container's pid namespace (join.h). */
+    (void)kill(getpid(), SIGPIPE);
     _exit(EXIT_FAILURE);
 }
 
@@ -100,15 +102,17 @@ static int write_whole(int fd, const char *bytes, size_t size)
 /* The caller's input, until it or the command's interest in it ends. */
 static _Noreturn void feed(const Relay *relay, char *bytes)
 {
-    const int fd = relay->stdio[STDIN_FILENO];
+    const int fd = relay->plan->stdio[STDIN_FILENO];
     ssize_t got = fd >= 0 ? 1 : 0;
 
+    if (write_whole(relay->plan->stream_fd, relay->plan->preface, relay->plan->preface_size) < 0)
+        _exit(EXIT_SUCCESS);
     while (got > 0) {
         got = read_some(fd, bytes, RELAY_BYTES);
-        if (got > 0 && write_whole(relay->stream_fd, bytes, (size_t)got) < 0)
+        if (got > 0 && write_whole(relay->plan->stream_fd, bytes, (size_t)got) < 0)
             _exit(EXIT_SUCCESS);
     }
-    (void)shutdown(relay->stream_fd, SHUT_WR);
+    (void)shutdown(relay->plan->stream_fd, SHUT_WR);
     _exit(EXIT_SUCCESS);
 }
 
@@ -127,11 +131,30 @@ static void start_feeder(Relay *relay, char *bytes)
     relay->feeder = child;
 }
 
+/* What is left of some output behind the hello. */
+static size_t take_hello(Relay *relay, const char *bytes, size_t size)
+{
+    const RelayPlan *plan = relay->plan;
+    size_t part = plan->hello_size - relay->n_hello;
+
+    if (part > size)
+        part = size;
+    if (memcmp(bytes, plan->hello + relay->n_hello, part) != 0)
+        fail(relay, "the engine's stream", "it does not begin as it must");
+    relay->n_hello += part;
+    return size - part;
+}
+
 static void deliver(unsigned stream, const char *bytes, size_t size, void *userdata)
 {
-    const Relay *relay = userdata;
-    const int fd = relay->stdio[stream];
+    Relay *relay = userdata;
+    const int fd = relay->plan->stdio[stream];
 
+    if (stream == STDOUT_FILENO && relay->n_hello < relay->plan->hello_size) {
+        const size_t left = take_hello(relay, bytes, size);
+        bytes += size - left;
+        size = left;
+    }
     int result = fd >= 0 ? write_whole(fd, bytes, size) : 0;
     if (result == -EPIPE)
         die_of_broken_pipe(relay);
@@ -139,17 +162,17 @@ static void deliver(unsigned stream, const char *bytes, size_t size, void *userd
         fail(relay, stream == STDERR_FILENO ? "stderr" : "stdout", strerror(-result));
 }
 
-_Noreturn void relay_run(int stream_fd, const int stdio[static 3])
+_Noreturn void relay_run(const RelayPlan *plan)
 {
     static char bytes[RELAY_BYTES];
-    Relay relay = {.stream_fd = stream_fd, .stdio = stdio};
+    Relay relay = {.plan = plan};
     EngineDemux demux = {.n_head = 0};
     ssize_t got = 0;
 
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGCHLD, SIG_DFL);
     start_feeder(&relay, bytes);
-    while ((got = read_some(stream_fd, bytes, sizeof bytes)) > 0) {
+    while ((got = read_some(plan->stream_fd, bytes, sizeof bytes)) > 0) {
         if (engine_demux_feed(&demux, bytes, (size_t)got, deliver, &relay) < 0)
             fail(&relay, "the engine's stream", "not as the API promises");
     }
@@ -157,7 +180,7 @@ _Noreturn void relay_run(int stream_fd, const int stdio[static 3])
      * has arrived. */
     if (got < 0 && got != -ECONNRESET)
         fail(&relay, "the engine's stream", strerror((int)-got));
-    if (demux.n_head > 0)
+    if (demux.n_head > 0 || relay.n_hello < plan->hello_size)
         fail(&relay, "the engine's stream", "it ended early");
     end(&relay, EXIT_SUCCESS);
 }

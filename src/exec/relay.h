@@ -10,9 +10,20 @@
  */
 #pragma once
 
+#include <stddef.h>
+
+typedef struct RelayPlan {
+    int stream_fd;
+    const int *stdio;    /* three: a negative one was closed: such output is dropped, such input is
+                            at its end */
+    const char *preface; /* goes in front of the input */
+    size_t preface_size;
+    const char *hello; /* what the output must begin with; it is not the command's */
+    size_t hello_size;
+} RelayPlan;
+
 /* Carries until the stream ends, and never returns:
  *   exit status 0   all that the command wrote has been delivered
  *   SIGPIPE         nobody reads what it writes (any more), as it would have died of it itself
- *   EXIT_FAILURE    the stream broke, or output could not be written; said on stderr
- * A descriptor that is negative was closed: such output is dropped, such input is at its end. */
-_Noreturn void relay_run(int stream_fd, const int stdio[static 3]);
+ *   EXIT_FAILURE    the stream broke, or output could not be written; said on stderr */
+_Noreturn void relay_run(const RelayPlan *plan);

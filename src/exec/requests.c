@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "exec/ancestry.h"
+#include "exec/engine-command.h"
 #include "exec/executor-private.h"
 #include "exec/ghost.h"
 #include "exec/refusal.h"
@@ -60,6 +61,8 @@ static void forget(Request *request)
     (void)event_del(&request->timer);
     if (request->cell)
         cell_abandon(request->cell);
+    if (request->command)
+        engine_command_abandon(request->command);
     ghost_kill(request);
     pidref_done(&request->ghost);
     if (request->container)
@@ -85,7 +88,7 @@ void request_refuse(Executor *executor, uint64_t key, ExecFailure failure, const
     tell_warden(executor, EXEC_FAILED, key, &payload);
 }
 
-static void fail(Request *request, ExecFailure failure, const char *why)
+void request_fail(Request *request, ExecFailure failure, const char *why)
 {
     Executor *executor = request->executor;
     uint64_t key = request->key;
@@ -104,7 +107,10 @@ static void kill_now(Request *request)
 {
     request->in_grace = false;
     ghost_kill(request);
-    cell_kill(request->cell);
+    if (request->command)
+        engine_command_kill(request->command);
+    if (request->cell)
+        cell_kill(request->cell);
     set_timer(request, KILL_AGAIN_MS);
 }
 
@@ -113,15 +119,17 @@ static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *userdat
     Request *request = userdata;
 
     if (request->state == REQUEST_PREPARING)
-        fail(request, EXEC_FAILURE_BROKEN,
-             "the command was not ready to be judged within 10 s; nothing was run");
+        request_fail(request, EXEC_FAILURE_BROKEN,
+                     "the command was not ready to be judged within 10 s; nothing was run");
     else
         kill_now(request);
 }
 
 static void terminate(Request *request, uint64_t grace_ms)
 {
-    if (request->relays) { /* the relay ends with what it carries */
+    if (request->command) {
+        engine_command_terminate(request->command, request->is_frozen);
+    } else if (request->relays) { /* the relay ends with what it carries */
         ghost_signal(request, SIGTERM, true);
         ghost_signal(request, SIGCONT, true);
     } else {
@@ -252,6 +260,8 @@ static bool on_prepared(Request *request, Reader *reader)
                          .container_start_time =
                              request->container ? request->container->first.start_time : 0};
     prepared.flags = reader_u32(reader) | request->executor->block->kind->flags;
+    if (request->cell->mounts.inode != 0 || (request->container && request->container->n_shims > 0))
+        prepared.flags |= PREPARED_HARDENED;
     if (!request->container && identity_is_powerful(caller))
         prepared.flags |= PREPARED_POWERFUL;
     prepared.exe = reader_string(reader);
@@ -268,6 +278,8 @@ static bool on_prepared(Request *request, Reader *reader)
     request->caller_pid = caller->pid;
     request->caller_start_time = caller->start_time;
     request->caller_uid = caller->uids[0];
+    request->caller_gid = caller->gids[0];
+    request->caller_oom_score_adj = caller->oom_score_adj;
     free(request->caller);
     request->caller = NULL;
     tell_warden(request->executor, EXEC_PREPARED, request->key, &payload);
@@ -303,7 +315,7 @@ static bool on_failed(Request *request, Reader *reader)
     if (request->state > REQUEST_STARTING || !reader_done(reader) || failure == 0 ||
         failure >= EXEC_FAILURE_MAX_)
         return false;
-    fail(request, (ExecFailure)failure, why);
+    request_fail(request, (ExecFailure)failure, why);
     return true;
 }
 
@@ -323,7 +335,7 @@ static void on_said(Cell *cell UNUSED, uint8_t type, const char *payload, size_t
     else if (type == RUNNER_FAILED)
         permitted = on_failed(request, &reader);
     if (!permitted)
-        fail(request, EXEC_FAILURE_BROKEN, "the command's process broke its protocol");
+        request_fail(request, EXEC_FAILURE_BROKEN, "the command's process broke its protocol");
 }
 
 static void on_parted(Cell *cell, void *userdata)
@@ -334,11 +346,12 @@ static void on_parted(Cell *cell, void *userdata)
     if (request->state == REQUEST_ENDING)
         return;
     if (request->state != REQUEST_STARTING) {
-        fail(request, EXEC_FAILURE_BROKEN, "the command's process died before the command");
+        request_fail(request, EXEC_FAILURE_BROKEN, "the command's process died before the command");
         return;
     }
     request->state = REQUEST_RUNNING;
-    buffer_put_u32(&payload, (uint32_t)cell_pid(cell));
+    buffer_put_u32(&payload, (uint32_t)(request->command ? engine_command_pid(request->command)
+                                                         : cell_pid(cell)));
     /* A quick command has ended by now: that goes with it. */
     Executor *executor = request->executor;
     int result = executor->warden ? link_send_soon(executor->warden, EXEC_STARTED, request->key,
@@ -349,12 +362,18 @@ static void on_parted(Cell *cell, void *userdata)
         executor_lose(executor, "the warden does not read");
 }
 
-static void on_exited(Cell *cell UNUSED, uint8_t kind, uint8_t value, unsigned left, void *userdata)
+static void on_exited(Cell *cell, uint8_t kind, uint8_t value, unsigned left, void *userdata)
 {
     Request *request = userdata;
     Buffer payload = BUFFER_EMPTY(64);
     bool was_ending = request->state == REQUEST_ENDING;
 
+    if (request->command) {
+        engine_command_relay_exited(request, kind, value);
+        if (left > 0)
+            cell_kill(cell);
+        return;
+    }
     if (request->relays && kind == 0 && value == 0 && ghost_died_of(request)) {
         kind = 1;
         value = ghost_died_of(request);
@@ -372,20 +391,35 @@ static void on_exited(Cell *cell UNUSED, uint8_t kind, uint8_t value, unsigned l
         terminate(request, LEFTOVERS_GRACE_MS);
 }
 
-static void on_empty(Cell *cell UNUSED, void *userdata)
+void request_end(Request *request, uint8_t kind, uint8_t value, unsigned left)
 {
-    Request *request = userdata;
     Executor *executor = request->executor;
     Buffer payload = BUFFER_EMPTY(64);
     uint64_t key = request->key;
 
-    buffer_put_u8(&payload, request->exit_kind);
-    buffer_put_u8(&payload, request->exit_value);
-    buffer_put_u32(&payload, request->left);
-    request->cell = NULL;
+    buffer_put_u8(&payload, kind);
+    buffer_put_u8(&payload, value);
+    buffer_put_u32(&payload, left);
     forget(request);
     tell_warden(executor, EXEC_ENDED, key, &payload);
     cell_block_refill_soon(executor->block);
+}
+
+void request_begin(Request *request)
+{
+    request->state = REQUEST_STARTING;
+    leave_door(request);
+}
+
+static void on_empty(Cell *cell UNUSED, void *userdata)
+{
+    Request *request = userdata;
+
+    request->cell = NULL;
+    if (request->command)
+        engine_command_relay_gone(request);
+    else
+        request_end(request, request->exit_kind, request->exit_value, request->left);
 }
 
 const CellHandlers request_handlers = {
@@ -398,7 +432,7 @@ static bool obey_hash(Request *request, const LinkFrame *frame)
         return false;
     request->state = REQUEST_HASHING;
     if (cell_send(request->cell, RUNNER_HASH, NULL, 0) < 0)
-        fail(request, EXEC_FAILURE_BROKEN, "the runner cannot be reached");
+        request_fail(request, EXEC_FAILURE_BROKEN, "the runner cannot be reached");
     return true;
 }
 
@@ -410,13 +444,12 @@ static bool obey_run(Request *request, const LinkFrame *frame)
         run_order_decode(frame->payload, frame->size, &order) < 0)
         return false;
     if (request->executor->context->dry_run) {
-        fail(request, EXEC_FAILURE_BROKEN, "the warden only rehearses (--dry-run)");
+        request_fail(request, EXEC_FAILURE_BROKEN, "the warden only rehearses (--dry-run)");
         return true;
     }
-    request->state = REQUEST_STARTING;
-    leave_door(request);
+    request_begin(request);
     if (cell_send(request->cell, RUNNER_RUN, frame->payload, frame->size) < 0)
-        fail(request, EXEC_FAILURE_BROKEN, "the runner cannot be reached");
+        request_fail(request, EXEC_FAILURE_BROKEN, "the runner cannot be reached");
     else
         cell_run_quietly(request->cell);
     return true;
@@ -452,7 +485,9 @@ static bool obey_signal(Request *request, const LinkFrame *frame)
         return false;
     if (request->state != REQUEST_RUNNING || !may_be_sent(signal_number))
         return true;
-    if (request->relays)
+    if (request->command)
+        engine_command_signal(request->command, signal_number, group);
+    else if (request->relays)
         ghost_signal(request, signal_number, group);
     else
         cell_signal(request->cell, signal_number, group);
@@ -468,7 +503,10 @@ static bool obey_freeze(Request *request, const LinkFrame *frame)
     if (!reader_done(&reader) || request->state < REQUEST_PREPARED)
         return false;
     request->is_frozen = frozen;
-    cell_freeze(request->cell, frozen);
+    if (request->command)
+        engine_command_freeze(request->command, frozen);
+    if (request->cell)
+        cell_freeze(request->cell, frozen);
     return true;
 }
 
@@ -496,8 +534,10 @@ bool request_obey(Executor *executor, const LinkFrame *frame)
     static const struct {
         uint16_t type;
         bool (*obey)(Request *request, const LinkFrame *frame);
-    } orders[] = {{EXEC_RUN, obey_run},       {EXEC_HASH, obey_hash},     {EXEC_DROP, obey_drop},
-                  {EXEC_SIGNAL, obey_signal}, {EXEC_FREEZE, obey_freeze}, {EXEC_END, obey_end}};
+    } orders[] = {{EXEC_RUN, obey_run},       {EXEC_LAUNCH, engine_command_launch},
+                  {EXEC_HASH, obey_hash},     {EXEC_DROP, obey_drop},
+                  {EXEC_SIGNAL, obey_signal}, {EXEC_FREEZE, obey_freeze},
+                  {EXEC_END, obey_end}};
 
     for (size_t i = 0; i < ARRAY_SIZE(orders); i++) {
         if (orders[i].type != frame->type)
@@ -515,11 +555,10 @@ void request_relay_take(Executor *executor, uint64_t key, int fd)
 
     if (!request || request->state != REQUEST_PREPARED)
         return; /* it has ended meanwhile, and the warden tells the engine process */
-    request->state = REQUEST_STARTING;
     request->relays = true;
-    leave_door(request);
+    request_begin(request);
     if (cell_send_fd(request->cell, RUNNER_RELAY, stream) < 0)
-        fail(request, EXEC_FAILURE_BROKEN, "the runner cannot be reached");
+        request_fail(request, EXEC_FAILURE_BROKEN, "the runner cannot be reached");
 }
 
 void requests_drop_of(Door *door)

@@ -23,11 +23,13 @@
 #include "exec/become.h"
 #include "exec/beneath.h"
 #include "exec/environment.h"
+#include "exec/handover.h"
 #include "exec/join.h"
 #include "exec/program.h"
 #include "exec/receive.h"
 #include "exec/relay.h"
 #include "exec/resolve.h"
+#include "wire/launch.h"
 
 #define STOCK_SIZES 7u
 
@@ -306,9 +308,9 @@ static int arrange_descriptors(Runner *runner, const Launch *launch)
     return 0;
 }
 
-static _Noreturn void run(Runner *runner, const RunOrder *order)
+/* Checks that the command is the admitted one, and composes it. Returns its environment. */
+static const char **compose(Runner *runner, const RunOrder *order, Launch *ret)
 {
-    Launch launch;
     const ShimRequest *request = &runner->received.request;
     size_t n_kept = 0;
     const char **kept = environment_keep(request, order, &n_kept);
@@ -320,11 +322,19 @@ static _Noreturn void run(Runner *runner, const RunOrder *order)
     if (!digest_equal(&command, &order->command))
         fail(runner, refuse(&runner->refusal, EXEC_FAILURE_DRIFT,
                             "the arguments or environment are not those that were admitted"));
-    int result = program_launch(&runner->program, request, order, &launch, &runner->refusal);
+    int result = program_launch(&runner->program, request, order, ret, &runner->refusal);
     if (result != 0)
         fail(runner, result);
+    return env;
+}
+
+static _Noreturn void run(Runner *runner, const RunOrder *order)
+{
+    Launch launch;
+    const char **env = compose(runner, order, &launch);
+
     /* The caller's limit on descriptors may be below the script's number: that comes after. */
-    result = arrange_descriptors(runner, &launch);
+    int result = arrange_descriptors(runner, &launch);
     if (result == 0)
         result = become_limited(runner->origin, &runner->assignment.caller);
     if (result < 0)
@@ -352,7 +362,38 @@ static _Noreturn void relay(Runner *runner, int stream_fd)
         fail(runner, refuse(&runner->refusal, EXEC_FAILURE_DRIFT,
                             "the working directory's path leads to another directory by now"));
     (void)close(runner->control_fd);
-    relay_run(stream_fd, runner->received.stdio);
+    relay_run(&(RelayPlan){.stream_fd = stream_fd, .stdio = runner->received.stdio});
+}
+
+/* All is checked before anything is started; what changes from now on is found by the launcher. */
+static _Noreturn void launch(Runner *runner, const RunOrder *order)
+{
+    Buffer frame = BUFFER_EMPTY(LAUNCH_HEAD_SIZE + LAUNCH_BODY_MAX);
+    FdReceived received;
+    Launch launch;
+    const char **env = compose(runner, order, &launch);
+
+    handover_encode(&frame, &(Handover){.caller = &runner->assignment.caller,
+                                        .received = &runner->received,
+                                        .program = &runner->program,
+                                        .launch = &launch,
+                                        .order = order,
+                                        .cwd = runner->cwd,
+                                        .directory = &runner->directory,
+                                        .env = env});
+    if (frame.error < 0)
+        fail(runner, refuse(&runner->refusal, EXEC_FAILURE_BROKEN, "the command cannot be told: %s",
+                            strerror(-frame.error)));
+    size_t size = next_message(runner, runner->order, sizeof runner->order, &received);
+    if (runner->order[0] != RUNNER_RELAY || size != 1 || received.n_fds != 1)
+        _exit(EXIT_FAILURE);
+    (void)close(runner->control_fd);
+    relay_run(&(RelayPlan){.stream_fd = received.fds[0],
+                           .stdio = runner->received.stdio,
+                           .preface = frame.bytes,
+                           .preface_size = frame.size,
+                           .hello = LAUNCH_HELLO,
+                           .hello_size = LAUNCH_HELLO_SIZE});
 }
 
 static _Noreturn void obey(Runner *runner)
@@ -370,6 +411,10 @@ static _Noreturn void obey(Runner *runner)
     case RUNNER_RUN:
         if (!runner->missing && run_order_decode(runner->order + 1, size - 1, &order) == 0)
             run(runner, &order);
+        break;
+    case RUNNER_LAUNCH:
+        if (!runner->missing && run_order_decode(runner->order + 1, size - 1, &order) == 0)
+            launch(runner, &order);
         break;
     default:
         break;

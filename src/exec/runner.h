@@ -11,7 +11,8 @@
  *   door     → runner   the shim's request and the caller's descriptors
  *   runner   → executor PREPARED, or FAILED
  *   executor → runner   HASH → HASHED, or RUN → the socket closes on exec, or FAILED; or
- *                       RELAY → the socket closes when it carries (relay.h), or FAILED
+ *                       RELAY → the socket closes when it carries (relay.h), or FAILED; or
+ *                       LAUNCH, and then RELAY: the same, and it is the launcher's that it carries
  *
  * A descriptor that came from a prisoner can block whoever closes it last (SO_LINGER), or carry
  * others in its queue that do. So the runner keeps both until it ends or execs, and loses its
@@ -35,6 +36,8 @@ enum {
     RUNNER_HASH,
     RUNNER_RUN,           /* RunOrder */
     RUNNER_RELAY,         /* 1 descriptor, a stream: be the command's relay (relay.h) */
+    RUNNER_LAUNCH,        /* RunOrder: tell the launcher at the other end of the stream that RELAY
+                             brings, and be its relay (handover.h) */
     RUNNER_PREPARED = 64, /* u32 flags, strings exe, interpreter, operand, cwd, u64 device, inode */
     RUNNER_HASHED,        /* Examined, without the root process */
     RUNNER_FAILED,        /* u8 ExecFailure, string */

@@ -31,7 +31,10 @@ typedef struct Stage {
     int input, output, errors; /* the caller's ends */
 } Stage;
 
-enum { NO_INPUT = 1, NO_OUTPUT = 2, NONBLOCKING = 4 };
+enum { NO_INPUT = 1, NO_OUTPUT = 2, NONBLOCKING = 4, WITH_FRAME = 8 };
+
+#define PREFACE "what to run"
+#define HELLO "here I am\n"
 
 static void start(Stage *stage, unsigned how)
 {
@@ -54,7 +57,12 @@ static void start(Stage *stage, unsigned how)
         (void)close(in[1]);
         (void)close(out[0]);
         (void)close(err[0]);
-        relay_run(stream[1], stdio);
+        relay_run(&(RelayPlan){.stream_fd = stream[1],
+                               .stdio = stdio,
+                               .preface = PREFACE,
+                               .preface_size = how & WITH_FRAME ? strlen(PREFACE) : 0,
+                               .hello = HELLO,
+                               .hello_size = how & WITH_FRAME ? strlen(HELLO) : 0});
     }
     (void)close(stream[1]);
     (void)close(in[0]);
@@ -354,7 +362,7 @@ static void output_that_cannot_be_written_is_said(void **state)
     if (relay == 0) {
         const int stdio[3] = {-EBADF, full, err[1]};
         (void)close(stream[0]);
-        relay_run(stream[1], stdio);
+        relay_run(&(RelayPlan){.stream_fd = stream[1], .stdio = stdio});
     }
     put_frame(stream[0], 1, "x");
     expect(err[0], "clawrden: stdout: No space left on device\n");
@@ -363,6 +371,45 @@ static void output_that_cannot_be_written_is_said(void **state)
     const int all[] = {stream[0], stream[1], err[0], err[1], full};
     for (size_t i = 0; i < ARRAY_SIZE(all); i++)
         fd_close(all[i]);
+}
+
+static void what_comes_first_is_not_the_commands(void **state)
+{
+    Stage stage;
+    char got[64] = "";
+
+    (void)state;
+    start(&stage, WITH_FRAME);
+    put_frame(stage.engine, 2, "early");
+    put_frame(stage.engine, 1, "here ");
+    put_frame(stage.engine, 1, "I am\nand more");
+    assert_int_equal(write(stage.input, "input", 5), 5);
+    stage.input = fd_close(stage.input);
+    size_t size = 0;
+    for (ssize_t n; (n = read(stage.engine, got + size, sizeof got - 1 - size)) > 0;)
+        size += (size_t)n;
+    assert_string_equal(got, PREFACE "input");
+    stage.engine = fd_close(stage.engine);
+    expect(stage.errors, "early");
+    expect(stage.output, "and more");
+    int status = finish(&stage);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS);
+}
+
+static void what_does_not_begin_so_is_not_passed_on(void **state)
+{
+    static const char *const others[] = {"here I was\n", "here"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+        Stage stage;
+        start(&stage, WITH_FRAME);
+        put_frame(stage.engine, 1, others[i]);
+        stage.engine = fd_close(stage.engine);
+        expect_end(stage.output);
+        int status = finish(&stage);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILURE);
+    }
 }
 
 int main(void)
@@ -380,6 +427,8 @@ int main(void)
         cmocka_unit_test(it_ends_although_input_is_awaited),
         cmocka_unit_test(a_broken_stream_is_said),
         cmocka_unit_test(output_that_cannot_be_written_is_said),
+        cmocka_unit_test(what_comes_first_is_not_the_commands),
+        cmocka_unit_test(what_does_not_begin_so_is_not_passed_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,8 @@
 
 #define SHIM "clawrden-shim"
 #define SHIM_NEW ".clawrden-shim.new"
+#define LAUNCHER "clawrden-launcher"
+#define LAUNCHER_NEW ".clawrden-launcher.new"
 #define SHIM_TARGET "../" SHIM
 #define SHIM_BYTES_MAX (16u << 20)
 #define BIN "bin"
@@ -150,73 +152,104 @@ static int put_away(const JailHouse *house, int at, const char *name)
     return 0;
 }
 
-/* The shim. */
+/* The programs. */
 
-/* Whether the file is this very shim as it should be. */
-static bool is_same(int at, const char *text, size_t size)
+typedef struct HouseProgram {
+    const char *name, *fresh;
+    mode_t mode;
+} HouseProgram;
+
+static const HouseProgram shim = {SHIM, SHIM_NEW, 0555};
+static const HouseProgram launcher = {LAUNCHER, LAUNCHER_NEW, 0111};
+static const HouseProgram launcher_master = {LAUNCHER, LAUNCHER_NEW, 0500};
+
+/* Whether the file is this very program as it should be. */
+static bool is_same(int at, const HouseProgram *program, const char *text, size_t size)
 {
     struct stat status;
     _cleanup_free_ char *found = NULL;
     size_t found_size = 0;
-    _cleanup_fd_ int fd = openat(at, SHIM, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    _cleanup_fd_ int fd = openat(at, program->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
     return fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && is_ours(&status) &&
-           (status.st_mode & 07777) == 0555 && (size_t)status.st_size == size &&
+           (status.st_mode & 07777) == program->mode && (size_t)status.st_size == size &&
            fd_read_all(fd, size, &found, &found_size) == 0 && found_size == size &&
            memcmp(found, text, size) == 0;
 }
 
-static int write_new(int at, const char *text, size_t size)
+static int write_new(int at, const HouseProgram *program, const char *text, size_t size)
 {
     _cleanup_fd_ int fd =
-        openat(at, SHIM_NEW, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        openat(at, program->fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
     int result = fd_write_all(fd, text, size);
     if (result < 0)
         return result;
-    return fchmod(fd, 0555) < 0 ? -errno : 0;
+    return fchmod(fd, program->mode) < 0 ? -errno : 0;
 }
 
-static int put_shim(const JailHouse *house, int at, const char *text, size_t size)
+static int put_program(const JailHouse *house, int at, const HouseProgram *program,
+                       const char *text, size_t size)
 {
-    if (is_same(at, text, size))
+    if (is_same(at, program, text, size))
         return 0;
-    int result = put_away(house, at, SHIM_NEW); /* of a crash */
+    int result = put_away(house, at, program->fresh); /* of a crash */
     if (result == 0)
-        result = write_new(at, text, size);
-    if (result == 0 && renameat(at, SHIM_NEW, at, SHIM) < 0) {
-        result = errno == EISDIR ? put_away(house, at, SHIM) : -errno;
-        if (result == 0 && renameat(at, SHIM_NEW, at, SHIM) < 0)
+        result = write_new(at, program, text, size);
+    if (result == 0 && renameat(at, program->fresh, at, program->name) < 0) {
+        result = errno == EISDIR ? put_away(house, at, program->name) : -errno;
+        if (result == 0 && renameat(at, program->fresh, at, program->name) < 0)
             result = -errno;
     }
     return result;
 }
 
-int jail_house_arm(JailHouse *house, int shim_fd)
+static int arm(const JailHouse *house, const HouseProgram *program, int fd)
 {
     _cleanup_free_ char *text = NULL;
     size_t size = 0;
-    int result = fd_read_all(shim_fd, SHIM_BYTES_MAX, &text, &size);
+    int result = fd_read_all(fd, SHIM_BYTES_MAX, &text, &size);
 
     if (result < 0)
         return result;
     if (size < 4 || memcmp(text, "\177ELF", 4) != 0)
         return -ENOEXEC;
-    result = put_shim(house, house->armory_fd, text, size);
+    return put_program(house, house->armory_fd, program, text, size);
+}
+
+int jail_house_arm(JailHouse *house, int shim_fd)
+{
+    int result = arm(house, &shim, shim_fd);
+
     house->has_shim = result == 0;
     return result;
 }
 
-static int copy_shim(const JailHouse *house, int jail_fd)
+int jail_house_arm_launcher(JailHouse *house, int launcher_fd)
+{
+    int result = arm(house, &launcher_master, launcher_fd);
+
+    house->has_launcher = result == 0;
+    return result;
+}
+
+static int copy_program(const JailHouse *house, int jail_fd, const HouseProgram *program)
 {
     _cleanup_free_ char *text = NULL;
     size_t size = 0;
+    int result = fd_read_file(house->armory_fd, program->name, SHIM_BYTES_MAX, &text, &size);
 
-    if (!house->has_shim)
-        return 0;
-    int result = fd_read_file(house->armory_fd, SHIM, SHIM_BYTES_MAX, &text, &size);
-    return result < 0 ? result : put_shim(house, jail_fd, text, size);
+    return result < 0 ? result : put_program(house, jail_fd, program, text, size);
+}
+
+static int copy_programs(const JailHouse *house, int jail_fd)
+{
+    int result = house->has_shim ? copy_program(house, jail_fd, &shim) : 0;
+
+    if (result == 0 && house->has_launcher)
+        result = copy_program(house, jail_fd, &launcher);
+    return result;
 }
 
 /* The commands. */
@@ -307,7 +340,7 @@ static int furnish(const JailHouse *house, int jail_fd, const PolicyJail *jail)
 {
     struct stat status;
 
-    int result = copy_shim(house, jail_fd);
+    int result = copy_programs(house, jail_fd);
     if (result < 0)
         return result;
     _cleanup_fd_ int bin = open_bin(house, jail_fd);
@@ -411,6 +444,7 @@ int jail_house_open(JailHouse *house, const char *run_dir)
         return error;
     }
     discard(house->armory_fd, SHIM_NEW);
+    discard(house->armory_fd, LAUNCHER_NEW);
     sweep_halves(house);
     return 0;
 }

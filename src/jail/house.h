@@ -3,10 +3,13 @@
  *
  *     RUN/armory/clawrden-shim               0555, the master: copied at start from beside the
  *                                            warden's own binary
+ *     RUN/armory/clawrden-launcher           0500, the same of the launcher (wire/launch.h)
  *     RUN/jails/NAME/                        0755, mounted at /run/clawrden in the prisoner
  *     RUN/jails/NAME/warden.sock             bound by the parent
  *     RUN/jails/NAME/clawrden-shim           0555, a copy and not a link: a prisoner that is root
  *                                            and can write to it must not reach anybody else's
+ *     RUN/jails/NAME/clawrden-launcher       0111: whoever runs it must not read it, so that nobody
+ *                                            can look into it while it runs (execve(2))
  *     RUN/jails/NAME/bin/CMD                 -> ../clawrden-shim
  *
  * A jail's directory is made as a whole beside and renamed in; what a crash left half made is swept
@@ -28,9 +31,9 @@
 #include "jail/settings.h"
 
 typedef struct JailHouse {
-    int jails_fd;  /* RUN/jails */
-    int armory_fd; /* RUN/armory */
-    bool has_shim; /* the armory has the master */
+    int jails_fd;                /* RUN/jails */
+    int armory_fd;               /* RUN/armory */
+    bool has_shim, has_launcher; /* the armory has the master */
 } JailHouse;
 
 #define JAIL_HOUSE_EMPTY ((JailHouse){.jails_fd = -9, .armory_fd = -9})
@@ -40,9 +43,11 @@ typedef struct JailHouse {
 int jail_house_open(JailHouse *house, const char *run_dir);
 void jail_house_close(JailHouse *house);
 
-/* Puts the shim into the armory, unless the very same is there already. `shim_fd` is open for
- * reading, at its beginning. 0 or -errno (-ENOEXEC: it is no program; -EFBIG). */
+/* Puts the shim (or the launcher) into the armory, unless the very same is there already. The
+ * descriptor is open for reading, at its beginning. 0 or -errno (-ENOEXEC: it is no program;
+ * -EFBIG). */
 int jail_house_arm(JailHouse *house, int shim_fd);
+int jail_house_arm_launcher(JailHouse *house, int launcher_fd);
 
 /* Makes the jail's directory, or makes one that is there what it should be, whatever is in it:
  * shim, `bin` and the commands' links, one by one. The directory's inode stays. Afterwards there is

@@ -149,6 +149,32 @@ static void a_jail_has_its_directory(void **state)
     assert_int_equal(access(at("jails/bot/bin/git"), X_OK), 0);
 }
 
+static int arm_launcher(JailHouse *house, const char *content)
+{
+    write_file(at("launcher"), content);
+    _cleanup_fd_ int fd = open(at("launcher"), O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    return jail_house_arm_launcher(house, fd);
+}
+
+/* Whoever runs it must not read it. */
+static void a_jail_has_a_launcher_that_nobody_reads(void **state)
+{
+    assert_int_equal(make(*state, "bot", one, 1), 0);
+    assert_false(exists(at("jails/bot/clawrden-launcher")));
+    assert_int_equal(arm_launcher(*state, "no program"), -ENOEXEC);
+    assert_int_equal(arm_launcher(*state, "\177ELF launcher"), 0);
+    assert_int_equal(make(*state, "bot", one, 1), 0);
+    struct stat launcher = status_of(at("jails/bot/clawrden-launcher"));
+    assert_int_equal(launcher.st_mode, S_IFREG | 0111);
+    assert_int_equal(launcher.st_size, strlen("\177ELF launcher"));
+    assert_int_equal(launcher.st_nlink, 1);
+    assert_int_equal(status_of(at("armory/clawrden-launcher")).st_mode, S_IFREG | 0500);
+    assert_int_equal(chmod(at("jails/bot/clawrden-launcher"), 0755), 0);
+    assert_int_equal(make(*state, "bot", one, 1), 0);
+    assert_int_equal(status_of(at("jails/bot/clawrden-launcher")).st_mode, S_IFREG | 0111);
+}
+
 static void commands_come_and_go_in_place(void **state)
 {
     assert_int_equal(make(*state, "bot", two, 2), 0);
@@ -440,6 +466,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_jail_has_its_directory),
+        TEST(a_jail_has_a_launcher_that_nobody_reads),
         TEST(commands_come_and_go_in_place),
         TEST(a_new_shim_takes_the_old_ones_place),
         TEST(a_wrecked_jail_is_mended_without_following_anything),

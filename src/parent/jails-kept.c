@@ -19,13 +19,15 @@
 #include "parent/parent.h"
 #include "parent/places.h"
 
-/* The shim's places, seen from the directory of the warden's program: beside it, as `make install`
- * puts it, and as the build has it. */
+/* Places of the shim and the launcher, seen from the directory of the warden's program: beside it,
+ * as `make install` puts it, and as the build has it. */
 static const char *const shim_places[] = {"clawrden-shim", "../bin/clawrden-shim",
                                           "../shim/clawrden-shim"};
+static const char *const launcher_places[] = {"clawrden-launcher", "../bin/clawrden-launcher",
+                                              "../exec/clawrden-launcher"};
 
 /* A descriptor, or -ENOENT. */
-static int find_shim(void)
+static int find_program(const char *const places[static 3])
 {
     char directory[PATH_MAX], path[2 * PATH_MAX];
     ssize_t size = readlink("/proc/self/exe", directory, sizeof directory - 1);
@@ -34,8 +36,8 @@ static int find_shim(void)
         return -ENOENT;
     directory[size] = '\0';
     *strrchr(directory, '/') = '\0';
-    for (size_t i = 0; i < ARRAY_SIZE(shim_places); i++) {
-        (void)snprintf(path, sizeof path, "%s/%s", directory, shim_places[i]);
+    for (size_t i = 0; i < 3; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", directory, places[i]);
         int fd = place_trusted_file(path, geteuid());
         if (fd != -ENOENT && fd != -ENOTDIR) {
             if (fd < 0)
@@ -50,7 +52,7 @@ static int find_shim(void)
 static int arm(Parent *parent)
 {
     const char *given = parent->options->shim;
-    _cleanup_fd_ int fd = given ? place_trusted_file(given, geteuid()) : find_shim();
+    _cleanup_fd_ int fd = given ? place_trusted_file(given, geteuid()) : find_program(shim_places);
     int result = fd < 0 ? fd : jail_house_arm(&parent->house, fd);
 
     if (result == 0)
@@ -62,6 +64,17 @@ static int arm(Parent *parent)
     log_warning("no clawrden-shim for the jails' directories%s%s: give --shim FILE",
                 fd < 0 ? "" : ": ", fd < 0 ? "" : jail_house_problem(result));
     return 0;
+}
+
+/* Only root's wardens run anything in containers. Without it mirror_engine: docker refuses. */
+static void arm_launcher(Parent *parent)
+{
+    _cleanup_fd_ int fd = geteuid() == 0 ? find_program(launcher_places) : -ENOENT;
+    int result = fd < 0 ? 0 : jail_house_arm_launcher(&parent->house, fd);
+
+    if (result < 0)
+        log_warning("clawrden-launcher: %s; mirror_engine: docker refuses everything",
+                    jail_house_problem(result));
 }
 
 static void read_kept(Parent *parent)
@@ -94,6 +107,7 @@ int jails_open(Parent *parent)
     result = arm(parent);
     if (result < 0)
         return result;
+    arm_launcher(parent);
     parent->state_fd = open(options->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (parent->state_fd < 0) {
         result = -errno;

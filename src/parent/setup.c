@@ -169,9 +169,13 @@ void setup_undo_places(Parent *parent)
     for (size_t i = 0; i < LOCKS; i++)
         if (parent->locks[i] >= 0 && is_fresh(parent, paths[i]))
             (void)unlink(paths[i]);
-    (void)snprintf(paths[0], sizeof paths[0], "%s/armory/clawrden-shim", parent->options->run_dir);
-    if (is_fresh(parent, paths[0]))
-        (void)unlink(paths[0]);
+    static const char *const programs[] = {"clawrden-shim", "clawrden-launcher"};
+    for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
+        (void)snprintf(paths[0], sizeof paths[0], "%s/armory/%s", parent->options->run_dir,
+                       programs[i]);
+        if (is_fresh(parent, paths[0]))
+            (void)unlink(paths[0]);
+    }
     for (size_t i = parent->n_fresh; i-- > 0;) /* those that hold something stay */
         (void)rmdir(parent->fresh[i]);
 }

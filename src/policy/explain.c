@@ -31,7 +31,7 @@ static void put_command(Buffer *out, const PolicyQuery *query)
     buffer_puts(out, "\n");
 }
 
-static void put_verdict(Buffer *out, const PolicyVerdict *verdict)
+static void put_verdict(Buffer *out, const Policy *policy, const PolicyVerdict *verdict)
 {
     char text[CLOCK_TEXT_MAX];
 
@@ -53,6 +53,10 @@ static void put_verdict(Buffer *out, const PolicyVerdict *verdict)
         buffer_printf(out, "; waits for approval for at most %s",
                       clock_format_duration(verdict->approval_timeout_ms, text));
     buffer_puts(out, "\n");
+    if (policy->mirror_engine == POLICY_MIRROR_DOCKER &&
+        (verdict->executor == POLICY_EXECUTOR_AUTO || verdict->executor == POLICY_EXECUTOR_MIRROR))
+        buffer_puts(out, "engine:  in a container it is run by the container engine "
+                         "(mirror_engine: docker)\n");
 }
 
 /* Where it runs, if that is an ephemeral container. */
@@ -142,7 +146,7 @@ void policy_explain(const Policy *policy, const PolicyQuery *query, Buffer *out)
     judging_begin(&judging, query);
     size_t found = judge_with(policy, &judging, index_find, &verdict);
     put_command(out, query);
-    put_verdict(out, &verdict);
+    put_verdict(out, policy, &verdict);
     put_ghost(out, policy, query, &verdict);
     put_ask(out, &verdict);
     if (!judge_cwd_allowed(policy, &judging)) {

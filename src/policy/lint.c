@@ -93,6 +93,19 @@ static void check_image(Loader *loader, const Rule *rule)
     }
 }
 
+/* What would be refused for want of the joiner's own mounts. */
+static void check_mirror_engine(Loader *loader)
+{
+    const Policy *policy = loader->policy;
+
+    for (size_t i = 0; i < policy->n_jails; i++)
+        if (policy->jails[i].hardened && policy->mirror_engine == POLICY_MIRROR_DOCKER)
+            problem_add(loader->problems, loader->name, 1, 1, true, policy->jails[i].name,
+                        strlen(policy->jails[i].name),
+                        "this jail is hardened, and commands of hardened containers are refused "
+                        "with mirror_engine: docker; write mirror_engine: joiner");
+}
+
 static void check_names(Loader *loader)
 {
     const Policy *policy = loader->policy;
@@ -121,6 +134,7 @@ void lint_check(Loader *loader)
     }
     lint_dead(loader);
     check_names(loader);
+    check_mirror_engine(loader);
     if (policy->default_action == POLICY_ALLOW)
         problem_add(loader->problems, loader->name, 1, 1, true, "default_action: allow", 21,
                     "whatever no rule names is allowed; ask or deny is safer");

@@ -154,6 +154,7 @@ struct Policy {
     PolicyAction default_action;
     uint64_t default_timeout_ms, approval_timeout_ms, approval_grace_ms;
     PolicyExecutor default_executor;
+    PolicyMirrorEngine mirror_engine;
     AskRule ask; /* how rules and default_action ask where nothing else is said */
     bool has_allowed_paths, has_trusted_paths;
     StringList allowed_paths, trusted_paths;

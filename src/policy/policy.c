@@ -43,6 +43,11 @@ uint64_t policy_approval_grace_ms(const Policy *policy)
     return policy->approval_grace_ms;
 }
 
+PolicyMirrorEngine policy_mirror_engine(const Policy *policy)
+{
+    return policy->mirror_engine;
+}
+
 bool policy_uses_ghost(const Policy *policy)
 {
     return policy->uses_ghost;

@@ -26,6 +26,12 @@ typedef enum PolicyExecutor {
     POLICY_EXECUTOR_GHOST,
 } PolicyExecutor;
 
+/* What runs a mirrored command in its caller's container. */
+typedef enum PolicyMirrorEngine {
+    POLICY_MIRROR_JOINER, /* the executor's own runner */
+    POLICY_MIRROR_DOCKER, /* the container engine, by the Docker API's exec */
+} PolicyMirrorEngine;
+
 /* One mistake in a policy file. */
 typedef struct PolicyProblem {
     char *file;            /* owned, like all text here */
@@ -204,6 +210,7 @@ const char *policy_command_problem(const char *name);
 
 /* How long a pending request outlives its shim. */
 uint64_t policy_approval_grace_ms(const Policy *policy);
+PolicyMirrorEngine policy_mirror_engine(const Policy *policy);
 /* Whether any command may run in `ghost`. */
 bool policy_uses_ghost(const Policy *policy);
 /* How a rule's commands run there, by PolicyVerdict.rule_index (SIZE_MAX: a default). NULL: there

@@ -54,6 +54,15 @@ static void read_default_executor(Loader *loader, struct fy_node *value, void *o
         policy->default_executor = (PolicyExecutor)word;
 }
 
+static void read_mirror_engine(Loader *loader, struct fy_node *value, void *object)
+{
+    static const char *const words[] = {"joiner", "docker"};
+    Policy *policy = object;
+    int word = loader_word(loader, value, words, 2);
+    if (word >= 0)
+        policy->mirror_engine = (PolicyMirrorEngine)word;
+}
+
 static void read_allowed_paths(Loader *loader, struct fy_node *value, void *object)
 {
     Policy *policy = object;
@@ -371,6 +380,7 @@ void schema_read(Loader *loader, struct fy_node *root)
         {"approval_timeout", read_approval_timeout},
         {"approval_grace", read_approval_grace},
         {"default_executor", read_default_executor},
+        {"mirror_engine", read_mirror_engine},
         {"approvals", schema_read_policy_approvals},
         {"approvers", schema_read_policy_approvers},
         {"channels", schema_read_policy_channels},

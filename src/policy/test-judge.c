@@ -375,6 +375,34 @@ static void explanations_agree_and_cannot_lie(void **state)
     (void)policy_free(policy);
 }
 
+static void explain_says_what_runs_it(void **state)
+{
+    static const char words[] = "run by the container engine (mirror_engine: docker)";
+    static const struct {
+        const char *text;
+        bool wanted;
+    } cases[] = {{"mirror_engine: docker\ndefault_action: ask\n", true},
+                 {"mirror_engine: docker\ndefault_action: ask\ndefault_executor: mirror\n", true},
+                 {"mirror_engine: docker\ndefault_action: ask\ndefault_executor: local\n", false},
+                 {"mirror_engine: joiner\ndefault_action: ask\n", false},
+                 {"mirror_engine: docker\ndefault_action: deny\n", false},
+                 {"default_action: ask\n", false}};
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        Policy *policy = policy_of(cases[i].text);
+        Buffer out = BUFFER_EMPTY(1 << 16);
+        TestQuery test;
+        test_query_of(&test, "ls");
+        policy_explain(policy, &test.query, &out);
+        buffer_put_u8(&out, 0);
+        assert_true((strstr(out.bytes, words) != NULL) == cases[i].wanted);
+        test_query_done(&test);
+        buffer_done(&out);
+        (void)policy_free(policy);
+    }
+}
+
 static void odd_queries_do_no_harm(void **state)
 {
     Policy *policy = policy_of("rules:\n  - {command: '*', action: deny, args: [x], argv: [a]}\n");
@@ -406,6 +434,7 @@ int main(void)
         cmocka_unit_test(the_caller_counts),
         cmocka_unit_test(what_cannot_be_judged_is_denied),
         cmocka_unit_test(explanations_agree_and_cannot_lie),
+        cmocka_unit_test(explain_says_what_runs_it),
         cmocka_unit_test(odd_queries_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -106,6 +106,7 @@ static void mistakes_have_a_place(void **state)
     assert_problem("version: 2\n", 1, 10, "version 1");
     assert_problem("version: x\n", 1, 10, "whole number");
     assert_problem("default_executor: moon\n", 1, 19, "must be auto, local, mirror or ghost");
+    assert_problem("mirror_engine: podman\n", 1, 16, "must be joiner or docker");
     assert_problem("allowed_paths: [app]\n", 1, 17, "absolute path");
     assert_problem("redact: ['(']\n", 1, 11, "no regular expression");
     assert_problem("rules: x\n", 1, 8, "must be a list");
@@ -313,6 +314,10 @@ static void lint_warns(void **state)
                    "  - {command: b, action: ask, name: x}\n",
                    3, 6, "this name, too");
     assert_problem("allowed_paths: []\n", 1, 1, "everything is denied");
+    assert_problem("mirror_engine: docker\njails: {web: {hardened: true}}\n", 1, 1,
+                   "this jail is hardened");
+    assert_no_problem("mirror_engine: joiner\njails: {web: {hardened: true}}\n");
+    assert_no_problem("mirror_engine: docker\njails: {web: {}}\n");
     assert_no_problem(
         "default_executor: mirror\nrules:\n  - {command: a, action: deny, executor: ghost}\n"
         "  - {command: b, action: ask, executor: local}\n");

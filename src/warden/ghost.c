@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "warden/engine-exec.h"
 #include "warden/request.h"
 
 #define ORDER_MAX (16u << 20)         /* an order: more than any request holds */
@@ -343,30 +344,38 @@ void ghost_on_relay_end(Request *request, uint8_t kind, uint8_t value, unsigned 
 
 /* The link. */
 
+static bool on_ghost_frame(Request *request, const LinkFrame *frame)
+{
+    Reader reader = reader_of(frame->payload, frame->size);
+
+    switch (frame->type) {
+    case GHOST_RESOLVED:
+        on_resolved(request, &reader);
+        return true;
+    case GHOST_STARTED:
+        on_started(request, &reader);
+        return true;
+    case GHOST_ENDED:
+        on_ended(request, &reader);
+        return true;
+    case GHOST_FAILED:
+        on_failed(request, &reader);
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void on_frame(Link *link UNUSED, LinkFrame *frame, void *userdata)
 {
     Warden *warden = userdata;
     Request *request = requests_find(warden, frame->key);
-    Reader reader = reader_of(frame->payload, frame->size);
 
-    if (!request || !request->ghost)
+    if (!request || (!request->ghost && !request->exec))
         return; /* it has crossed with its end */
-    switch (frame->type) {
-    case GHOST_RESOLVED:
-        on_resolved(request, &reader);
+    if (request->exec ? engine_exec_on_frame(request, frame) : on_ghost_frame(request, frame))
         return;
-    case GHOST_STARTED:
-        on_started(request, &reader);
-        return;
-    case GHOST_ENDED:
-        on_ended(request, &reader);
-        return;
-    case GHOST_FAILED:
-        on_failed(request, &reader);
-        return;
-    default:
-        log_error("the engine process sent message %u, which it may not", frame->type);
-    }
+    log_error("the engine process sent message %u, which it may not", frame->type);
 }
 
 static void lose(Warden *warden)
@@ -382,6 +391,8 @@ static void lose(Warden *warden)
             Reader reader = reader_of(payload.bytes, payload.size);
             if (request->ghost)
                 on_failed(request, &reader);
+            else if (request->exec)
+                engine_exec_on_lost(request);
         }
     }
     buffer_done(&payload);

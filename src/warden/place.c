@@ -1,6 +1,7 @@
 /*
  * Where a request's command runs: in ghost, mirrored into its caller's container, or here.
  */
+#include "warden/engine-exec.h"
 #include "warden/request.h"
 
 static bool is_in_container(const Request *request)
@@ -26,5 +27,5 @@ const char *request_place_problem(const Request *request)
         return "its rule wants executor: local, but the caller lives in a container, and what "
                "comes "
                "from there never runs outside of it; nothing was run";
-    return NULL;
+    return engine_exec_problem(request);
 }

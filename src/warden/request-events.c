@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "warden/engine-exec.h"
 #include "warden/ghost.h"
 #include "warden/request.h"
 
@@ -182,6 +183,8 @@ static void on_started(Request *request, Reader *reader)
     record.argc = record.argv_more = 0;
     record.command_digest = NULL;
     record.pid = request->command_pid;
+    if (request->exec)
+        record.message = "by the container engine (mirror_engine: docker)";
     warden_record(request->warden, &record);
     request_go_on_running(request);
 }
@@ -212,6 +215,10 @@ static void on_ended(Request *request, Reader *reader)
         return;
     if (request->ghost) {
         ghost_on_relay_end(request, kind, value, leftovers);
+        return;
+    }
+    if (request->exec && kind == 2) {
+        engine_exec_ask_result(request, leftovers);
         return;
     }
     if (!request->exit_known) {
@@ -343,7 +350,10 @@ void request_on_deadline(evutil_socket_t fd UNUSED, short what UNUSED, void *use
         request_end_in_executor(request, 0);
         request_end_refused(request, JOURNAL_REFUSED, EXIT_WARDEN_FAILED, "failed", NULL,
                             request->ghost ? "its container did not start in time and was removed"
-                                           : "the command did not start within 15 s and was ended");
+                            : request->exec
+                                ? "the container engine did not start the command in "
+                                  "time; nothing was run"
+                                : "the command did not start within 15 s and was ended");
         return;
     case REQUEST_PENDING:
         question_on_waiter_deadline(request);
@@ -355,8 +365,11 @@ void request_on_deadline(evutil_socket_t fd UNUSED, short what UNUSED, void *use
         request_tell(request, text);
         request_end_in_executor(request, TERM_GRACE_MS);
         return;
-    case REQUEST_RECORDING:
     case REQUEST_ENDING:
+        if (request->exec && request->exec->asked)
+            engine_exec_give_up(request);
+        return;
+    case REQUEST_RECORDING:
     default:
         return;
     }

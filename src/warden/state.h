@@ -116,7 +116,8 @@ struct Request {
     Hashed hashed;
     Coverage coverage; /* of an asked one, once it is hashed */
 
-    struct GhostRun *ghost; /* owned; it runs in an ephemeral container (ghost.h); else NULL */
+    struct GhostRun *ghost;  /* owned; it runs in an ephemeral container (ghost.h); else NULL */
+    struct EngineExec *exec; /* owned; the engine has been told to run it (engine-exec.h) */
 
     /* The answer. */
     Question *question;                     /* while PENDING */
@@ -210,7 +211,7 @@ struct Warden {
     const ProcessContext *context;
     struct event_base *loop;
     Link *control, *executor, *api;
-    Link *engine; /* NULL: nothing can run in ghost */
+    Link *engine; /* NULL: nothing can run by the engine */
     PolicyRef *policy;
     char *policy_path, *policy_error;
     uint64_t policy_loaded_us;

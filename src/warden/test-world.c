@@ -106,6 +106,11 @@ static void hand_link(World *world, LinkRole role, int *ret_end)
     *ret_end = pair[0];
 }
 
+void world_hand_engine(World *world)
+{
+    hand_link(world, LINK_ROLE_ENGINE, &world->engine);
+}
+
 static void hand_journal(World *world, int fd)
 {
     Buffer payload = BUFFER_EMPTY(256);

@@ -35,6 +35,7 @@ typedef struct Frame {
 typedef struct World {
     pid_t pid;
     int control, door, executor, api, journal;
+    int engine; /* once it has been handed over */
 } World;
 
 /* What the parent found when it started. */
@@ -47,6 +48,9 @@ int world_tear_down(void **state);
 #define WORLD_TEST(function, policy)                                                               \
     cmocka_unit_test_prestate_setup_teardown(function, world_set_up, world_tear_down,              \
                                              (void *)(policy))
+
+/* The process that speaks with a container engine, another one each time. */
+void world_hand_engine(World *world);
 
 /* Frames. */
 void send_frame(int fd, uint16_t type, uint64_t key, const void *payload, size_t size, int with);

@@ -145,6 +145,8 @@ enum {
     /* executor → warden: u8 ContainerOp, string id, u8 ContainerOutcome, string why it has failed
      */
     EXEC_CONTAINER_DONE,
+    EXEC_LAUNCH, /* warden → executor: RunOrder; the engine starts it in the caller's container, and
+                    its EXEC_ENDED may say kind 2: how it ended only the engine knows */
 };
 
 /* To a whole container, whatever runs in it. */
@@ -272,6 +274,8 @@ enum {
     PREPARED_INTERPRETER_WRITABLE = 1u << 8, /* the caller could change what a script's #! names */
     PREPARED_POWERFUL = 1u << 7,             /* the caller is root, or has CAP_SYS_ADMIN or
                                                 CAP_SYS_PTRACE: it could change the warden itself */
+    PREPARED_HARDENED = 1u << 11,            /* shims stand in the places of its container's
+                                                programs: commands need mounts of their own */
     PREPARED_NO_CGROUP = 1u << 6,            /* a subreaper stands in for the request's cgroup */
 };
 

@@ -10,9 +10,11 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "containers"))
 
 import engine as engines  # noqa: E402  pylint: disable=wrong-import-position
+import harness  # noqa: E402  pylint: disable=wrong-import-position
 
 IMAGE = "debian:bookworm"
 SHIMS = "/usr/local/sbin"
+PAUSE_US = 100000
 
 
 def missing():
@@ -23,13 +25,12 @@ def missing():
 class Prisoner:
     """An engine with one container whose `true` has a shim, and bench-road in it."""
 
-    def __init__(self, warden, bench_road, options=()):
+    def __init__(self, warden, bench_road, options=(), engine=None):
         shims = os.path.join(warden.base, "shims")
         os.mkdir(shims)
         os.symlink("/usr/lib/clawrden-shim/clawrden-shim", os.path.join(shims, "true"))
-        self.engine = engines.Engine()
+        self.engine = engine or engines.Engine().start()
         try:
-            self.engine.start()
             self.container = self.engine.prisoner(
                 warden, IMAGE, options=["-v", f"{shims}:{SHIMS}:ro", "-v", f"{bench_road}:/bench-road:ro",
                                         *options])
@@ -50,6 +51,16 @@ class Prisoner:
         if result.code != 0:
             raise RuntimeError(result.stderr[-500:])
         return [tuple(int(word) for word in line.split()) for line in result.stdout.splitlines()]
+
+    def against_raw(self, count):
+        """[(ns by the engine's own exec, ns mirrored)] of interleaved pairs, each after a pause in which
+        the engine finishes with what came before."""
+        found = []
+        for _ in range(count):
+            time.sleep(PAUSE_US / 1e6)
+            raw = self.raw_execs(1)[0]
+            found.append((raw, self.pairs(1, PAUSE_US)[0][1]))
+        return found
 
     def raw_execs(self, count):
         """[ns] of `true` by the engine's own exec: create, start, and its output's end."""
@@ -73,3 +84,20 @@ class Prisoner:
         if answer.status >= 300:
             raise RuntimeError(f"{path}: {answer.status} {data[:200]!r}")
         return json.loads(data) if data[:1] == b"{" else None
+
+
+def measure_engine(bench_road, count):
+    """[(ns by the engine's own exec, ns by a shim with `mirror_engine: docker`)]."""
+    engine = engines.Engine()
+    policy = {"default_action": "deny", "mirror_engine": "docker",
+              "rules": [{"command": "true", "action": "allow"}]}
+    warden = None
+    try:
+        engine.start()
+        warden = harness.Warden(json.dumps(policy), options=["--engine", engine.url])
+        prisoner = Prisoner(warden, bench_road, engine=engine)
+        return prisoner.against_raw(count + 3)[3:]
+    finally:
+        if warden:
+            warden.stop()
+        engine.stop()

@@ -302,7 +302,7 @@ def test_security_08_socket_permissions_and_the_api_socket(prison):
     found = prison.main.python(SOCKETS)
     assert found["sockets"] == ["/run/clawrden/warden.sock"]
     assert len(found["changed"]) == 7 and set(found["changed"]) <= {13, 30}, found  # a read-only file system
-    assert found["there"] == ["bin", "clawrden-shim", "warden.sock"]
+    assert found["there"] == ["bin", "clawrden-launcher", "clawrden-shim", "warden.sock"]
     # On the host: prisoners may connect to their own jail's, operators alone to the api's.
     directory = os.path.dirname(prison.warden.socket_path("main"))
     assert os.stat(directory).st_uid == 0 and stat.S_IMODE(os.stat(directory).st_mode) == 0o755

@@ -250,7 +250,7 @@ def test_what_is_mounted_is_read_only_and_no_more(engine, make):
                    f"umount {PLACE}", f"mount -o remount,rw {PLACE}"):
         assert container.exec("sh", "-c", script, options=root).code != 0, script
     listed = container.exec("ls", "-a", PLACE).stdout.split()
-    assert sorted(listed) == [".", "..", "bin", "clawrden-shim", "warden.sock"]
+    assert sorted(listed) == [".", "..", "bin", "clawrden-launcher", "clawrden-shim", "warden.sock"]
     above = container.exec("ls", "-a", f"{PLACE}/..").stdout
     assert "armory" not in above and "jails" not in above and "api" not in above
     found = [line for line in container.exec("cat", "/proc/self/mountinfo").stdout.splitlines() if PLACE in line]

@@ -211,7 +211,8 @@ def test_sockets_lie_in_directories_of_their_own(make_warden):
     warden = make_warden(allow("true"), jails={"blue": {"commands": ["true"]}})
     for jail in ("default", "blue"):
         directory = os.path.dirname(warden.socket_path(jail))
-        assert sorted(os.listdir(directory)) == ["bin", "clawrden-shim", "warden.sock"]
+        found = set(os.listdir(directory)) - {"clawrden-launcher"}  # of root's wardens, if it is built
+        assert found == {"bin", "clawrden-shim", "warden.sock"}
         assert os.stat(directory).st_mode & 0o022 == 0
     assert os.path.dirname(warden.api_socket) != os.path.dirname(warden.socket_path())
 

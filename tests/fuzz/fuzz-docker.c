@@ -51,6 +51,7 @@ static void check_documents(const char *text, size_t size)
 {
     json_t *json = engine_decode_json(text, size);
     EngineContainer container;
+    EngineExecState exec;
     EngineEvent event;
     Buffer words = BUFFER_EMPTY(4096);
     char version[8];
@@ -66,6 +67,8 @@ static void check_documents(const char *text, size_t size)
     if (engine_decode_version(json, version) == 0)
         assert(strncmp(version, "1.", 2) == 0 && strspn(version + 2, "0123456789") >= 2);
     (void)engine_decode_exit(json, &code);
+    if (engine_decode_exec(json, &exec) == 0)
+        assert(exec.pid >= 0 && exec.exit_code >= 0 && exec.exit_code <= 255);
     (void)engine_decode_progress(json);
     engine_decode_message(json, &words);
     for (size_t i = 0; i < buffer_size(&words); i++)
