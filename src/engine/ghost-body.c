@@ -235,6 +235,23 @@ int ghost_mounts_of_policy(const Policy *policy, const char *cwd, json_t **ret,
     return *ret ? 0 : say(why, "the path ", workspace, " is not UTF-8");
 }
 
+void ghost_binds_put(const json_t *mounts, Buffer *payload)
+{
+    const json_t *mount;
+    uint32_t n = 0;
+    size_t i;
+
+    json_array_foreach(mounts, i, mount) n += strcmp(string_of(mount, "Type"), "bind") == 0;
+    buffer_put_u32(payload, n);
+    json_array_foreach(mounts, i, mount)
+    {
+        if (strcmp(string_of(mount, "Type"), "bind") != 0)
+            continue;
+        buffer_put_string(payload, string_of(mount, "Source"));
+        buffer_put_string(payload, string_of(mount, "Target"));
+    }
+}
+
 /* The image. */
 
 static const char *path_of(const json_t *inspect)

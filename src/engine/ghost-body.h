@@ -28,6 +28,10 @@ int ghost_mounts_of_container(const json_t *inspect, const char *cwd, json_t **r
 int ghost_mounts_of_policy(const Policy *policy, const char *cwd, json_t **ret,
                            char why[static GHOST_WHY_MAX]);
 
+/* Those of them that an engine finds by a path, as GHOST_STREAM has them (wire/ghost.h); where a
+ * volume lies is root's alone. */
+void ghost_binds_put(const json_t *mounts, Buffer *payload);
+
 /* The image's id, and whether its own programs would be found: its PATH must not lead into the
  * mounts. 0, 1 with the reason, -EPROTO. `ret` points into the document. */
 int ghost_image_of(const json_t *inspect, const json_t *mounts, const char **ret,

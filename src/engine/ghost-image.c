@@ -11,8 +11,6 @@
 
 #define PULL_SILENCE_MS 120000u /* most time without any progress */
 
-static void find_again(Ghost *ghost);
-
 static void on_item(const json_t *item, void *userdata)
 {
     Ghost *ghost = userdata;
@@ -35,7 +33,7 @@ static void on_pulled(const EngineAnswer *answer, void *userdata)
     ghost->call = NULL;
     ghost->pulled = true;
     if (engine_succeeded(answer) && !ghost->pull_error[0]) {
-        find_again(ghost);
+        ghost_find_image(ghost);
         return;
     }
     (void)snprintf(why, sizeof why, "the image %s is missing and cannot be pulled: %s",
@@ -57,10 +55,8 @@ static void on_missing(Ghost *ghost)
         ghost_fail(ghost, EXEC_FAILURE_NOT_RUNNABLE, why);
         return;
     }
-    int result =
-        engine_image_pull(ghost->ghosts->engine, ghost->reference, &stream, ghost, &ghost->call);
-    if (result < 0)
-        ghost_fail(ghost, EXEC_FAILURE_BROKEN, strerror(-result));
+    (void)ghost_begun(ghost, engine_image_pull(ghost->ghosts->engine, ghost->reference, &stream,
+                                               ghost, &ghost->call));
 }
 
 static void on_inspected(const EngineAnswer *answer, void *userdata)
@@ -93,15 +89,8 @@ static void on_inspected(const EngineAnswer *answer, void *userdata)
     ghost_on_image(ghost);
 }
 
-static void find_again(Ghost *ghost)
-{
-    int result = engine_image_inspect(ghost->ghosts->engine, ghost->reference, on_inspected, ghost,
-                                      &ghost->call);
-    if (result < 0)
-        ghost_fail(ghost, EXEC_FAILURE_BROKEN, strerror(-result));
-}
-
 void ghost_find_image(Ghost *ghost)
 {
-    find_again(ghost);
+    (void)ghost_begun(ghost, engine_image_inspect(ghost->ghosts->engine, ghost->reference,
+                                                  on_inspected, ghost, &ghost->call));
 }

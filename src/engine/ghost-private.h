@@ -75,6 +75,8 @@ struct Ghosts {
 /* It cannot be: the warden is told why, and what there is of it is removed. */
 void ghost_fail(Ghost *ghost, ExecFailure failure, const char *why);
 void ghost_fail_answer(Ghost *ghost, const char *what, const EngineAnswer *answer);
+/* What beginning a call has come to. False: it could not be begun, and the ghost has failed. */
+bool ghost_begun(Ghost *ghost, int result);
 /* ghost-image.c: finds out `image`; then ghost_on_image(). */
 void ghost_find_image(Ghost *ghost);
 void ghost_on_image(Ghost *ghost);

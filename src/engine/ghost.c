@@ -65,8 +65,7 @@ static Ghost *find(const Ghosts *ghosts, uint64_t key)
 
 static void tell(Ghost *ghost, uint16_t type, Buffer *payload)
 {
-    Ghosts *ghosts = ghost->ghosts;
-    ghosts->handlers->to_warden(type, ghost->key, payload, ghosts->userdata);
+    ghost->ghosts->handlers->to_warden(type, ghost->key, payload, ghost->ghosts->userdata);
 }
 
 /* The warden has heard of its end; what there is of it goes. */
@@ -106,8 +105,7 @@ void ghost_fail_answer(Ghost *ghost, const char *what, const EngineAnswer *answe
     ghost_fail(ghost, ghost_failure_of(answer->error ? 0 : answer->status, answer->words), why);
 }
 
-/* A call that could not be begun. */
-static bool begun(Ghost *ghost, int result)
+bool ghost_begun(Ghost *ghost, int result)
 {
     if (result >= 0)
         return true;
@@ -294,8 +292,6 @@ static void on_started(const EngineAnswer *answer, void *userdata)
         ghost->look = NULL;
     if (ghost->frozen) /* that order came while it was being started */
         follow_freeze(ghost);
-    if (ghost->ending && !event_pending(&ghost->timer, EV_TIMEOUT, NULL))
-        on_timer(-1, 0, ghost);
 }
 
 static bool obey_start(Ghost *ghost, Reader *reader)
@@ -305,10 +301,10 @@ static bool obey_start(Ghost *ghost, Reader *reader)
     if (!reader_done(reader) || ghost->state != GHOST_ATTACHED)
         return false;
     ghost->state = GHOST_STARTING;
-    if (begun(ghost, engine_container_wait(engine, ghost->container, true, WAIT_MAX_MS, on_waited,
-                                           ghost, &ghost->wait)))
-        (void)begun(ghost, engine_container_start(engine, ghost->container, on_started, ghost,
-                                                  &ghost->call));
+    if (ghost_begun(ghost, engine_container_wait(engine, ghost->container, true, WAIT_MAX_MS,
+                                                 on_waited, ghost, &ghost->wait)))
+        (void)ghost_begun(ghost, engine_container_start(engine, ghost->container, on_started, ghost,
+                                                        &ghost->call));
     return true;
 }
 
@@ -331,6 +327,7 @@ static void on_attached(int fd, const EngineAnswer *answer, void *userdata)
     _cleanup_fd_ int stream = fd;
     Ghost *ghost = userdata;
     Ghosts *ghosts = ghost->ghosts;
+    Buffer payload = BUFFER_EMPTY(GHOST_BINDS_MAX);
 
     ghost->call = NULL;
     if (stream < 0) {
@@ -339,7 +336,9 @@ static void on_attached(int fd, const EngineAnswer *answer, void *userdata)
     }
     (void)fd_set_nonblock(stream, false); /* the relay's from now on */
     ghost->state = GHOST_ATTACHED;
-    ghosts->handlers->to_executor(GHOST_STREAM, ghost->key, NULL, stream, ghosts->userdata);
+    ghost_binds_put(ghost->mounts, &payload);
+    ghosts->handlers->to_executor(GHOST_STREAM, ghost->key, &payload, stream, ghosts->userdata);
+    buffer_done(&payload);
 }
 
 static void on_created(const EngineAnswer *answer, void *userdata)
@@ -362,9 +361,9 @@ static void on_created(const EngineAnswer *answer, void *userdata)
         ghost_fail_answer(ghost, "its container cannot be made", answer);
         return;
     }
-    (void)begun(ghost,
-                engine_container_attach(ghost->ghosts->engine, ghost->container,
-                                        ghost->order.has_stdin, on_attached, ghost, &ghost->call));
+    (void)ghost_begun(ghost, engine_container_attach(ghost->ghosts->engine, ghost->container,
+                                                     ghost->order.has_stdin, on_attached, ghost,
+                                                     &ghost->call));
 }
 
 void ghost_on_image(Ghost *ghost)
@@ -399,7 +398,7 @@ void ghost_on_image(Ghost *ghost)
     json_decref(body);
     if (result < 0)
         ghost->state = GHOST_PREPARING;
-    (void)begun(ghost, result);
+    (void)ghost_begun(ghost, result);
 }
 
 static void on_mounts(Ghost *ghost, int result, const char *why)
@@ -430,8 +429,9 @@ static void find_mounts(Ghost *ghost)
     char why[GHOST_WHY_MAX] = "";
 
     if (ghost->order.container[0])
-        (void)begun(ghost, engine_container_inspect(ghost->ghosts->engine, ghost->order.container,
-                                                    on_caller, ghost, &ghost->call));
+        (void)ghost_begun(ghost,
+                          engine_container_inspect(ghost->ghosts->engine, ghost->order.container,
+                                                   on_caller, ghost, &ghost->call));
     else
         on_mounts(
             ghost,

@@ -157,7 +157,7 @@ static const LinkHandlers executor_handlers = {.frame = on_executor_frame,
                                                .closed = on_executor_closed};
 /* An order holds what the shim sent, and a little more. */
 static const LinkLimits warden_limits = {.frame_max = 16u << 20, .queue_max = 4u << 20};
-static const LinkLimits executor_limits = {.frame_max = 16, .queue_max = 1u << 20};
+static const LinkLimits executor_limits = {.frame_max = 16, .queue_max = 4u << 20};
 
 /* A new one is here before the old one's end was seen. */
 static int on_link(EngineProcess *process, LinkFrame *frame)

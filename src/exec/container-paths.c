@@ -189,7 +189,7 @@ static bool parse_mount(Piece rest, MountLine *ret)
 {
     (void)cut(&rest, ' ');
     (void)cut(&rest, ' ');
-    (void)cut(&rest, ' ');
+    ret->device = cut(&rest, ' ');
     ret->root = cut(&rest, ' ');
     ret->mount = cut(&rest, ' ');
     ret->options = cut(&rest, ' ');
@@ -233,8 +233,7 @@ static bool shows_hierarchy(const MountLine *mount, Piece hierarchy)
     return true;
 }
 
-/* Copies and undoes mountinfo's \040 and the like. */
-static bool unescape(Piece piece, char *ret, size_t room)
+bool piece_unescape(Piece piece, char *ret, size_t room)
 {
     size_t size = 0;
 
@@ -263,7 +262,7 @@ int cgroup_line_directory(const char *mountinfo, const CgroupLine *line, char *r
         if (!shows_hierarchy(&mount, line->hierarchy) ||
             !cgroup_path_is_within(line->path, mount.root))
             continue;
-        if (!unescape(mount.mount, mount_point, sizeof mount_point))
+        if (!piece_unescape(mount.mount, mount_point, sizeof mount_point))
             return -ENAMETOOLONG;
         size_t skip = mount.root.size == 1 ? 0 : mount.root.size;
         Piece rest = {.at = line->path.at + skip, .size = line->path.size - skip};
@@ -295,7 +294,7 @@ bool mounts_next_shim(const char **mountinfo, char *ret, size_t room)
 
     while (mount_line_next(mountinfo, &mount)) {
         if (ends_with(mount.root, "/" SHIM_FILE) && !ends_with(mount.mount, "/" SHIM_FILE))
-            return unescape(mount.mount, ret, room);
+            return piece_unescape(mount.mount, ret, room);
     }
     return false;
 }

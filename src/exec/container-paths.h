@@ -46,11 +46,15 @@ bool cgroup_path_is_within(Piece path, Piece above);
 
 /* One line of mountinfo. Octal escapes stay as they are. */
 typedef struct MountLine {
+    Piece device;               /* "8:1", of the file system */
     Piece root, mount, options; /* options of the mount, not of the file system */
     Piece type, super_options;
 } MountLine;
 
 bool mount_line_next(const char **text, MountLine *ret);
+
+/* Copies a piece and undoes the escapes. False: it does not fit. */
+bool piece_unescape(Piece piece, char *ret, size_t room);
 
 /* Is `word` one of a comma-separated list? */
 bool list_has(Piece list, Piece word);

@@ -42,7 +42,6 @@ static Jail *find_jail(const Executor *executor, const char *name)
 static void free_jail(Jail *jail)
 {
     free(jail->name);
-    jail_settings_done(&jail->settings);
     free(jail);
 }
 
@@ -84,9 +83,6 @@ int jail_take_settings(Executor *executor, const LinkFrame *frame)
         executor->jails = jail;
     }
     jail->share.most = settings.jail.limits.commands;
-    jail_settings_done(&jail->settings);
-    jail->settings = settings;
-    settings = JAIL_SETTINGS_EMPTY;
     return 0;
 }
 

@@ -220,7 +220,7 @@ void engine_command_kill(EngineCommand *command)
         (void)cgroup_leaf_signal(command->leaf, SIGKILL);
     }
     if (command->container->is_frozen)
-        cgroup_leaf_visit(command->leaf, freezer_release);
+        freezer_release_below(cgroup_leaf_directory(command->leaf));
 }
 
 void engine_command_freeze(EngineCommand *command, bool frozen)

@@ -87,7 +87,6 @@ typedef struct Request {
 /* Outlives its doors as long as anything of it is alive. */
 struct Jail {
     char *name; /* owned */
-    JailSettings settings;
     CellShare share;
     unsigned n_doors;
     Jail *next;

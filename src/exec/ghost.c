@@ -13,10 +13,12 @@
 #include "base/log.h"
 #include "exec/engine-command.h"
 #include "exec/foreign.h"
+#include "exec/ghost-mounts.h"
 #include "wire/engine-exec.h"
 #include "wire/ghost.h"
 
-static const LinkLimits limits = {.frame_max = 4096, .queue_max = 64 * 1024, .fds_max = 1};
+static const LinkLimits limits = {
+    .frame_max = GHOST_BINDS_MAX, .queue_max = 64 * 1024, .fds_max = 1};
 
 /* Is the process (which cannot be another meanwhile: its pidfd is open) in the container? The
  * engine names its cgroups after it. */
@@ -50,12 +52,27 @@ static void take_process(Executor *executor, const LinkFrame *frame)
         ghost_signal(request, request->ghost_waiting, true);
 }
 
+/* Its container is ready and would be started next. */
+static void take_stream(Executor *executor, LinkFrame *frame)
+{
+    Reader reader = reader_of(frame->payload, frame->size);
+    Request *request = request_find(executor, frame->key);
+    char why[CONTAINER_WHY_MAX] = "what the engine process says of its mounts makes no sense";
+
+    if (request && request->state == REQUEST_PREPARED && request->container &&
+        ghost_mounts_check(request->container, &executor->world, &reader, why) != 0) {
+        request_fail(request, EXEC_FAILURE_CWD, why);
+        return;
+    }
+    request_relay_take(executor, frame->key, TAKE_FD(frame->fds[0]));
+}
+
 static void on_frame(Link *link, LinkFrame *frame, void *userdata)
 {
     Executor *executor = userdata;
 
-    if (frame->type == GHOST_STREAM && frame->size == 0 && frame->n_fds == 1) {
-        request_relay_take(executor, frame->key, TAKE_FD(frame->fds[0]));
+    if (frame->type == GHOST_STREAM && frame->n_fds == 1) {
+        take_stream(executor, frame);
     } else if (frame->type == GHOST_PROCESS && frame->n_fds == 0) {
         take_process(executor, frame);
     } else if (frame->type == ENGINE_EXEC_STREAM && frame->n_fds == 1) {

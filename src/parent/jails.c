@@ -96,7 +96,7 @@ static void send_settings(const ServedJail *jail, Child *to)
 
     if (!to)
         return;
-    jail_settings_encode(&payload, &jail->settings, to->kind != CHILD_DOOR);
+    jail_settings_encode(&payload, &jail->settings, to->kind == CHILD_WARDEN);
     (void)child_send(to, MESSAGE_JAIL, &payload, -1);
 }
 

@@ -32,11 +32,13 @@ enum {
                             signal where that was the end */
     GHOST_FAILED,        /* engine → warden: u8 ExecFailure, string why. Nothing of it is left, or
                             will be */
-    GHOST_STREAM,        /* engine → executor, 1 fd: the attached container's stream */
+    GHOST_STREAM,  /* engine → executor, 1 fd: the attached container's stream; u32 number of its
+                      bind mounts, then source and target of each, strings */
     GHOST_PROCESS, /* engine → executor: u32 pid of its first process, string container id */
 };
 
-#define GHOST_IMAGE_ID_MAX 80u /* "sha256:" and 64 digits, with its NUL */
+#define GHOST_BINDS_MAX (1u << 20) /* bytes of a GHOST_STREAM */
+#define GHOST_IMAGE_ID_MAX 80u     /* "sha256:" and 64 digits, with its NUL */
 
 /* What is to run, as it was admitted. What the container may have and do is not in it: the engine
  * process takes that from the policy, by the rule. */

@@ -59,8 +59,8 @@ enum {
     /* warden → parent: reload the policy now (asked for through the api) */
     MESSAGE_RELOAD,
     /* parent → warden, door and executor: a jail's settings, and again when they change:
-     * jail_settings_encode(). Before the link to the jail's door, to which its commands are not
-     * told */
+     * jail_settings_encode(). Before the link to the jail's door. Its commands are told to the
+     * warden alone */
     MESSAGE_JAIL,
     /* api → parent: the journal's segments, please → MESSAGE_SEGMENTS. No payload */
     MESSAGE_SEGMENTS_WANTED,

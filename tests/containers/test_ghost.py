@@ -428,6 +428,60 @@ def test_it_sees_the_callers_mount_and_nothing_more(governed, engine, workspace)
     assert result.stdout.splitlines() == ["open", "0", "/app"], (result, governed.log())
 
 
+SECRET = "a secret of the machine's root\n"
+
+
+@pytest.fixture
+def trapped(workspace, tmp_path_factory):
+    """A workspace with a project in it, and a directory that only root may see: (project, secret)."""
+    project, secret = os.path.join(workspace, "config", "proj"), str(tmp_path_factory.mktemp("secret"))
+    os.makedirs(project)
+    subprocess.run(["chown", "-R", "1000:1000", workspace], check=True)
+    os.chmod(secret, 0o700)
+    with open(os.path.join(secret, "s"), "w", encoding="utf-8") as file:
+        file.write(SECRET)
+    return project, secret
+
+
+def lead_elsewhere(container, place, secret):
+    """From where the prisoner may write: its project gives way to a link."""
+    result = container.exec("/bin/sh", "-c", f"cd {place} && mv proj old && ln -s {secret} proj && readlink proj")
+    assert result.stdout.strip() == secret, result
+
+
+@pytest.mark.parametrize("user", ["1000:1000", "0:0"])
+@pytest.mark.parametrize("shape", ["whole and part", "part within", "another's"])
+def test_a_workspace_that_could_be_led_elsewhere_is_refused(governed, engine, workspace, trapped, shape, user):
+    """The engine finds directories by their paths, as root: whoever can rename above one could choose another."""
+    project, secret = trapped
+    shim = ["-v", f"{harness.program('clawrden-shim')}:/usr/local/bin/tool:ro", "--user", user]
+    if shape == "part within":
+        container = engine.prisoner(governed, IMAGE, options=[
+            *shim, "-v", f"{workspace}:/app", "-v", f"{project}:/app/config/proj:ro"])
+        place = "/outside"
+        other = engine.prisoner(governed, IMAGE, options=["-v", f"{workspace}/config:/outside"])
+    else:
+        whole = ["-v", f"{workspace}:/ws"]
+        container = engine.prisoner(governed, IMAGE, options=[
+            *shim, "-v", f"{project}:/app", *(whole if shape == "whole and part" else [])])
+        other, place = container, "/ws/config"
+        if shape == "another's":
+            other = engine.prisoner(governed, IMAGE, options=whole)
+    script = "cat /app/s /app/config/proj/s; touch /app/made /app/config/proj/made"
+    before = container.exec("tool", script, options=["-w", "/app"])
+    assert before.code == 126 and "may write to" in before.stderr, (before, governed.log()[-2000:])
+    lead_elsewhere(other, place, secret)
+    after = container.exec("tool", script, options=["-w", "/app"])
+    assert after.code == 126 and SECRET not in after.stdout, (after, governed.log()[-2000:])
+    if other is not container:  # who has done it is gone: the link is still there
+        other.remove()
+        after = container.exec("tool", script, options=["-w", "/app"])
+        assert after.code == 126 and SECRET not in after.stdout, (after, governed.log()[-2000:])
+        assert "is not at" in after.stderr or "may write to" in after.stderr, after
+    assert os.listdir(secret) == ["s"]
+    assert not containers(engine)
+
+
 def test_a_read_only_mount_stays_read_only(governed, engine, workspace):
     container = engine.prisoner(governed, IMAGE, options=[
         "-v", f"{workspace}:/app:ro", "-v", f"{harness.program('clawrden-shim')}:/usr/local/bin/tool:ro"])
