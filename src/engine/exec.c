@@ -21,7 +21,7 @@
 
 /* Until the engine knows what it has started or that it has ended, it is asked again, each time a
  * little later: a launcher speaks some milliseconds before its engine has heard of its start. */
-#define LOOK_FIRST_MS 1u
+#define LOOK_FIRST_MS 0u
 #define LOOK_MOST_MS 50u
 
 typedef enum ExecState {

@@ -21,8 +21,9 @@
 
 typedef struct Relay {
     const RelayPlan *plan;
-    size_t n_hello; /* bytes of it that have come */
-    pid_t feeder;   /* 0: none */
+    size_t n_preface; /* bytes of it that have gone */
+    size_t n_hello;   /* bytes of it that have come */
+    pid_t feeder;     /* 0: none */
 } Relay;
 
 static void end_feeder(const Relay *relay)
@@ -105,7 +106,8 @@ static _Noreturn void feed(const Relay *relay, char *bytes)
     const int fd = relay->plan->stdio[STDIN_FILENO];
     ssize_t got = fd >= 0 ? 1 : 0;
 
-    if (write_whole(relay->plan->stream_fd, relay->plan->preface, relay->plan->preface_size) < 0)
+    if (write_whole(relay->plan->stream_fd, relay->plan->preface + relay->n_preface,
+                    relay->plan->preface_size - relay->n_preface) < 0)
         _exit(EXIT_SUCCESS);
     while (got > 0) {
         got = read_some(fd, bytes, RELAY_BYTES);
@@ -114,6 +116,17 @@ static _Noreturn void feed(const Relay *relay, char *bytes)
     }
     (void)shutdown(relay->plan->stream_fd, SHUT_WR);
     _exit(EXIT_SUCCESS);
+}
+
+/* As much of it as the stream takes at once: somebody waits for it at the other end. */
+static void send_preface(Relay *relay)
+{
+    const RelayPlan *plan = relay->plan;
+    ssize_t sent = plan->preface_size > 0 ? send(plan->stream_fd, plan->preface, plan->preface_size,
+                                                 MSG_DONTWAIT | MSG_NOSIGNAL)
+                                          : 0;
+    if (sent > 0)
+        relay->n_preface = (size_t)sent;
 }
 
 static void start_feeder(Relay *relay, char *bytes)
@@ -171,6 +184,7 @@ _Noreturn void relay_run(const RelayPlan *plan)
 
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGCHLD, SIG_DFL);
+    send_preface(&relay);
     start_feeder(&relay, bytes);
     while ((got = read_some(plan->stream_fd, bytes, sizeof bytes)) > 0) {
         if (engine_demux_feed(&demux, bytes, (size_t)got, deliver, &relay) < 0)
