@@ -296,6 +296,25 @@ def test_the_jail_of_another_container_is_refused_until_that_one_is_gone(engine,
     assert is_intercepted(warden, second)
 
 
+@pytest.mark.parametrize("mode", ["plain", "hardened"])
+def test_the_policy_takes_the_name_of_a_jail_and_gives_it_back(engine, make, mode):
+    warden = make()
+    container = start(engine, jail="wanted", mode=mode)
+    governed(warden, container, "wanted")
+    rules = harness.allow("id", "uname")
+    warden.write_policy(harness.policy(*rules, jails={"wanted": {}}))
+    entry = harness.wait_for(lambda: (found := known(warden)[container.id])["state"] == "ungoverned" and found,
+                             what="that it is not governed")
+    assert "taken by the policy" in entry["why"] and entry["jail"] is None, entry
+    recorded = warden.journal(event="container", container=container.id)[-1]
+    assert recorded["reason"] == entry["why"], recorded
+    assert warden.cli_json("status")["engine"]["ungoverned"] == 1
+    warden.write_policy(harness.policy(*rules))
+    harness.wait_for(lambda: known(warden)[container.id]["state"] == "governed", what="its jail")
+    governed(warden, container, "wanted")
+    assert is_intercepted(warden, container)
+
+
 def lying(engine, script):
     engine.image(BOOKWORM)
     engine.build("liar", f"FROM {BOOKWORM}\nRUN {script}\n")
