@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "engine/labels.h"
 
 #define MOUNTS_MAX 64u /* more than any container has in one place */
 
@@ -371,6 +372,7 @@ static json_t *host_of(const GhostBody *body)
         temporary_of(body), "LogConfig", "Type", "none", "UsernsMode", "host", "Init", 0);
 }
 
+/* The labels stand over those of the image, which may ask for a jail. */
 int ghost_body(const GhostBody *body, json_t **ret, char why[static GHOST_WHY_MAX])
 {
     const GhostOrder *order = body->order;
@@ -386,14 +388,15 @@ int ghost_body(const GhostBody *body, json_t **ret, char why[static GHOST_WHY_MA
                    order->command, "");
     }
     (void)snprintf(user, sizeof user, "%u:%u", order->uid, order->gid);
-    *ret = json_pack(
-        "{s:s, s:[s], s:o, s:o, s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:b, s:{s:s, s:s, s:s}, "
-        "s:{s:[s]}, s:o}",
-        "Image", body->image, "Entrypoint", order->command, "Cmd", arguments, "Env", env,
-        "WorkingDir", order->cwd, "User", user, "AttachStdin", order->has_stdin, "AttachStdout", 1,
-        "AttachStderr", 1, "OpenStdin", order->has_stdin, "StdinOnce", order->has_stdin, "Tty", 0,
-        "Labels", GHOST_LABEL, body->owner, GHOST_LABEL_LIFE, body->life, "clawrden.request",
-        order->request, "Healthcheck", "Test", "NONE", "HostConfig", host_of(body));
+    *ret =
+        json_pack("{s:s, s:[s], s:o, s:o, s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:b, "
+                  "s:{s:s, s:s, s:s, s:s}, s:{s:[s]}, s:o}",
+                  "Image", body->image, "Entrypoint", order->command, "Cmd", arguments, "Env", env,
+                  "WorkingDir", order->cwd, "User", user, "AttachStdin", order->has_stdin,
+                  "AttachStdout", 1, "AttachStderr", 1, "OpenStdin", order->has_stdin, "StdinOnce",
+                  order->has_stdin, "Tty", 0, "Labels", GHOST_LABEL, body->owner, GHOST_LABEL_LIFE,
+                  body->life, "clawrden.request", order->request, LABEL_ENABLED, "false",
+                  "Healthcheck", "Test", "NONE", "HostConfig", host_of(body));
     return *ret ? 0 : say(why, "it cannot be put into the engine's words: ", order->cwd, "");
 }
 

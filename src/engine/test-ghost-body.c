@@ -222,6 +222,7 @@ static void a_body_has_what_the_policy_says(void **state)
                                         "\"LANG=C\"",
                                         "\"HOME=/tmp\"",
                                         "\"clawrden.ghost\":\"o\"",
+                                        "\"clawrden.enabled\":\"false\"",
                                         "\"StdinOnce\":true"};
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
         if (!strstr(text, parts[i]))

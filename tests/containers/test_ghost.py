@@ -143,6 +143,16 @@ def test_the_environment_is_the_images_where_it_must_be(make):
     assert found["HOME"] == "/tmp" and found["LANG"] == "C.UTF-8", result
 
 
+def test_labels_of_its_image_give_it_no_jail(make, engine):
+    engine.build("ghost-labelled", f"FROM {engine.image(IMAGE)}\n"
+                 'LABEL clawrden.enabled=true clawrden.cmds="sh,id" clawrden.mode=hardened\n')
+    warden = make(ghost("sh", ghost={"image": "ghost-labelled"}))
+    result = sh(warden, "sleep 1; grep -c clawrden /proc/self/mountinfo")
+    assert result.stdout == "0\n", result
+    assert not warden.cli_json("jails", "containers")["containers"]
+    assert not warden.journal(event="container")
+
+
 # How it ends.
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
