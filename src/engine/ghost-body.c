@@ -10,7 +10,6 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
-#include "engine/labels.h"
 
 #define MOUNTS_MAX 64u /* more than any container has in one place */
 
@@ -395,7 +394,7 @@ int ghost_body(const GhostBody *body, json_t **ret, char why[static GHOST_WHY_MA
                   "WorkingDir", order->cwd, "User", user, "AttachStdin", order->has_stdin,
                   "AttachStdout", 1, "AttachStderr", 1, "OpenStdin", order->has_stdin, "StdinOnce",
                   order->has_stdin, "Tty", 0, "Labels", GHOST_LABEL, body->owner, GHOST_LABEL_LIFE,
-                  body->life, "clawrden.request", order->request, LABEL_ENABLED, "false",
+                  body->life, GHOST_LABEL_REQUEST, order->request, LABEL_ENABLED, "false",
                   "Healthcheck", "Test", "NONE", "HostConfig", host_of(body));
     return *ret ? 0 : say(why, "it cannot be put into the engine's words: ", order->cwd, "");
 }

@@ -10,12 +10,11 @@
 #include <jansson.h>
 #include <limits.h>
 
+#include "engine/labels.h"
 #include "policy/policy.h"
 #include "wire/ghost.h"
 
 #define GHOST_WHY_MAX 512u
-#define GHOST_LABEL "clawrden.ghost"
-#define GHOST_LABEL_LIFE "clawrden.ghost.life"
 
 /* The mounts (an array for HostConfig.Mounts, the caller's to release) that let a ghost see the
  * working directory of a caller in a container: that mount of the container (`inspect`: the

@@ -274,6 +274,16 @@ def test_labels_that_are_refused(engine, make, bad, words):
     assert warden.cli_json("status")["engine"]["ungoverned"] == 1
 
 
+@pytest.mark.parametrize("bad, words", [
+    ({"enabled": "True"}, "clawrden.enabled=True"), ({"enabled": "1"}, "clawrden.enabled=1"),
+    ({"enabled": " true"}, "clawrden.enabled"), ({"clawrden.hardened": "true"}, "clawrden.hardened")])
+def test_slips_in_labels_are_shown(engine, make, bad, words):
+    container = start(engine, **bad)
+    warden = make(harness.allow("id"))
+    assert words in ungoverned(warden, container)
+    assert container.exec("test", "-e", PLACE).code == 1
+
+
 def test_labels_without_end(engine, make, tmp_path):
     warden = make()
     (tmp_path / "labels").write_text("clawrden.cmds=" + "a" * 60000 + "\nclawrden.jail=" + "b" * 60000 + "\n")
