@@ -27,6 +27,13 @@ int ghost_mounts_of_container(const json_t *inspect, const char *cwd, json_t **r
 int ghost_mounts_of_policy(const Policy *policy, const char *cwd, json_t **ret,
                            char why[static GHOST_WHY_MAX]);
 
+/* What confines the caller's container beside its namespaces: its options of security, as an array
+ * for HostConfig.SecurityOpt that is the caller's to release. Those that take something away are
+ * left out: a ghost is never less confined than by the engine's defaults. 0; 1 with the reason;
+ * -ENOMEM. */
+int ghost_security_of_container(const json_t *inspect, json_t **ret,
+                                char why[static GHOST_WHY_MAX]);
+
 /* The image's id, and whether its own programs would be found: its PATH must not lead into the
  * mounts. 0, 1 with the reason, -EPROTO. `ret` points into the document. */
 int ghost_image_of(const json_t *inspect, const json_t *mounts, const char **ret,
@@ -37,6 +44,7 @@ typedef struct GhostBody {
     const PolicyGhost *settings;
     const char *image; /* id */
     const json_t *mounts;
+    const json_t *security;   /* of the caller's container; NULL: it is in none */
     const char *owner, *life; /* labels: whose it is, and of which life of the engine process */
 } GhostBody;
 

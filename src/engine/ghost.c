@@ -46,6 +46,7 @@ static void free_ghost(Ghost *ghost)
     engine_cancel(ghost->wait);
     engine_cancel(ghost->look);
     json_decref(ghost->mounts);
+    json_decref(ghost->security);
     ghost_order_done(&ghost->order);
     free(ghost->payload);
     unuse(ghost->share);
@@ -385,6 +386,7 @@ void ghost_on_image(Ghost *ghost)
                                          .settings = ghost->settings,
                                          .image = ghost->image,
                                          .mounts = ghost->mounts,
+                                         .security = ghost->security,
                                          .owner = ghosts->owner,
                                          .life = ghosts->life},
                             &body, why);
@@ -421,8 +423,10 @@ static void on_caller(const EngineAnswer *answer, void *userdata)
         ghost_fail_answer(ghost, "the caller's container cannot be looked at", answer);
         return;
     }
-    on_mounts(ghost, ghost_mounts_of_container(answer->json, ghost->order.cwd, &ghost->mounts, why),
-              why);
+    int result = ghost_security_of_container(answer->json, &ghost->security, why);
+    if (result == 0)
+        result = ghost_mounts_of_container(answer->json, ghost->order.cwd, &ghost->mounts, why);
+    on_mounts(ghost, result, why);
 }
 
 static void find_mounts(Ghost *ghost)

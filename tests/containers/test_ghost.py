@@ -445,6 +445,19 @@ def test_a_read_only_mount_stays_read_only(governed, engine, workspace):
     assert result.code != 0 and "Read-only" in result.stderr, (result, governed.log())
 
 
+def test_the_callers_seccomp_profile_is_its_ghosts_too(governed, engine, workspace, tmp_path):
+    profile = tmp_path / "profile.json"
+    profile.write_text(json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]}))
+    container = prison(engine, governed, workspace, options=["--security-opt", f"seccomp={profile}"])
+    assert inside(container, "mkdir", "/app/own").code != 0
+    result = inside(container, "tool", "mkdir made || echo refused")
+    assert result.stdout == "refused\n" and not os.listdir(workspace), (result, governed.log())
+    free = prison(engine, governed, workspace, options=["--security-opt", "seccomp=unconfined"])
+    result = inside(free, "tool", "grep -w Seccomp: /proc/self/status")
+    assert result.stdout.split() == ["Seccomp:", "2"], (result, governed.log())
+
+
 def test_an_image_that_looks_into_the_workspace_is_refused(make_warden, engine, workspace):
     engine.build("ghost-bent", f"FROM {engine.image(IMAGE)}\nENV PATH=/app/bin:/usr/local/bin:/usr/bin:/bin\n")
     warden = make_warden(ghost("tool"), ghost_images={"tool": "ghost-bent"},
