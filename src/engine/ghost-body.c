@@ -289,6 +289,7 @@ int ghost_security_of_container(const json_t *inspect, json_t **ret, char why[st
 
 /* The image. */
 
+/* NULL: it has none, and gets the engine's. */
 static const char *path_of(const json_t *inspect)
 {
     const json_t *env = json_object_get(json_object_get(inspect, "Config"), "Env");
@@ -301,7 +302,7 @@ static const char *path_of(const json_t *inspect)
         if (text && strncmp(text, "PATH=", 5) == 0)
             return text + 5;
     }
-    return "";
+    return NULL;
 }
 
 static bool is_in_mounts(const json_t *mounts, const char *path)
@@ -326,15 +327,19 @@ int ghost_image_of(const json_t *inspect, const json_t *mounts, const char **ret
     if (!id[0] || strlen(id) >= GHOST_IMAGE_ID_MAX)
         return -EPROTO;
     *ret = id;
-    while (*next) {
+    for (; next; next = strchr(next, ':') ? strchr(next, ':') + 1 : NULL) {
         size_t size = strcspn(next, ":");
         if (size >= sizeof directory)
             return say(why, "the image's PATH cannot be used: ", next, "");
+        if (size == 0)
+            return say(why,
+                       "the image looks for its programs in the working directory (an empty entry "
+                       "of its PATH), which the caller could change; nothing was run",
+                       "", "");
         (void)snprintf(directory, sizeof directory, "%.*s", (int)size, next);
-        if (size > 0 && (!is_plain(directory) || is_in_mounts(mounts, directory)))
+        if (!is_plain(directory) || is_in_mounts(mounts, directory))
             return say(why, "the image looks for its programs in ", directory,
                        ", which the caller could change; nothing was run");
-        next += size + (next[size] == ':');
     }
     return 0;
 }

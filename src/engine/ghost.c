@@ -472,6 +472,12 @@ static bool apply_policy(Ghost *ghost)
     return ghost->reference != NULL;
 }
 
+/* Engines would look for such programs as if they were files. */
+static bool is_no_name(const char *command)
+{
+    return !*command || strcmp(command, ".") == 0 || strcmp(command, "..") == 0;
+}
+
 static bool take_order(Ghosts *ghosts, const LinkFrame *frame)
 {
     Ghost *ghost = calloc(1, sizeof *ghost);
@@ -500,6 +506,8 @@ static bool take_order(Ghosts *ghosts, const LinkFrame *frame)
     else if (!apply_policy(ghost))
         ghost_fail(ghost, EXEC_FAILURE_DRIFT,
                    "the policy has changed since this was judged; try again");
+    else if (is_no_name(ghost->order.command))
+        ghost_fail(ghost, EXEC_FAILURE_NOT_FOUND, "command not found");
     else
         find_mounts(ghost);
     return true;

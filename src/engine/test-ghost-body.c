@@ -197,13 +197,19 @@ static void an_image_must_not_look_into_the_workspace(void **state)
 
     (void)state;
     assert_int_equal(look_at_image("/usr/local/bin:/usr/bin:/application", why), 0);
-    assert_int_equal(look_at_image("", why), 0);
+    /* An empty entry is the working directory. */
+    assert_int_equal(look_at_image("", why), 1);
+    assert_int_equal(look_at_image(":/usr/bin", why), 1);
+    assert_int_equal(look_at_image("/usr/bin::/bin", why), 1);
+    assert_int_equal(look_at_image("/usr/bin:", why), 1);
     assert_int_equal(look_at_image("/bin:/app", why), 1);
     assert_int_equal(look_at_image("/app/node_modules/.bin:/bin", why), 1);
     assert_int_equal(look_at_image("/bin:.", why), 1);
     assert_int_equal(look_at_image("/bin:/x/../app", why), 1);
-    json_t *none = document("{\"Config\":{}}");
+    json_t *none = document("{\"Config\":{}}"), *bare = document("{\"Id\":\"sha256:1\"}");
     const char *id = NULL;
+    assert_int_equal(ghost_image_of(bare, NULL, &id, why), 0);
+    json_decref(bare);
     assert_int_equal(ghost_image_of(none, NULL, &id, why), -EPROTO);
     json_decref(none);
 }

@@ -99,6 +99,13 @@ def test_a_command_that_nobody_has(make):
     assert "tool" in result.stderr
 
 
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_no_name_is_no_command(make, name):
+    warden = make(ghost("*", ghost={"image": "nowhere/there:is-none"}))
+    result = warden.shim(name, cwd=warden.work, direct=True)
+    assert result.code == 127 and "command not found" in result.stderr, (result, warden.log())  # no image was looked for
+
+
 def test_a_command_that_no_rule_sends_to_ghost_is_not_found(make):
     warden = make(ghost("sh"), harness.allow("missing"))
     result = warden.shim("missing", cwd=warden.work)
