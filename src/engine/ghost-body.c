@@ -252,8 +252,61 @@ void ghost_binds_put(const json_t *mounts, Buffer *payload)
     }
 }
 
+/* Security. */
+
+/* "seccomp=PROFILE"; older clients write a colon. The value, or NULL: it is about something else.
+ */
+static const char *value_about(const char *option, const char *what)
+{
+    size_t size = strlen(what);
+
+    return strncmp(option, what, size) == 0 && (option[size] == '=' || option[size] == ':')
+               ? option + size + 1
+               : NULL;
+}
+
+/* no-new-privileges is every ghost's already. */
+static bool is_inherited(const char *option)
+{
+    const char *profile = value_about(option, "seccomp"), *label = value_about(option, "label");
+
+    if (!profile)
+        profile = value_about(option, "apparmor");
+    return (profile && strcmp(profile, "unconfined") != 0) ||
+           (label && strcmp(label, "disable") != 0);
+}
+
+int ghost_security_of_container(const json_t *inspect, json_t **ret, char why[static GHOST_WHY_MAX])
+{
+    const json_t *options = json_object_get(json_object_get(inspect, "HostConfig"), "SecurityOpt");
+    const json_t *option;
+    size_t i;
+
+    if (options && !json_is_null(options) && !json_is_array(options))
+        return say(why, "what confines the caller's container is not clear", "", "");
+    json_t *into = json_array();
+    bool good = into != NULL;
+    json_array_foreach(options, i, option)
+    {
+        const char *text = json_string_value(option);
+        if (!text) {
+            json_decref(into);
+            return say(why, "what confines the caller's container is not clear", "", "");
+        }
+        if (is_inherited(text))
+            good = good && json_array_append_new(into, json_string(text)) == 0;
+    }
+    if (!good) {
+        json_decref(into);
+        return -ENOMEM;
+    }
+    *ret = into;
+    return 0;
+}
+
 /* The image. */
 
+/* NULL: it has none, and gets the engine's. */
 static const char *path_of(const json_t *inspect)
 {
     const json_t *env = json_object_get(json_object_get(inspect, "Config"), "Env");
@@ -266,7 +319,7 @@ static const char *path_of(const json_t *inspect)
         if (text && strncmp(text, "PATH=", 5) == 0)
             return text + 5;
     }
-    return "";
+    return NULL;
 }
 
 static bool is_in_mounts(const json_t *mounts, const char *path)
@@ -291,15 +344,19 @@ int ghost_image_of(const json_t *inspect, const json_t *mounts, const char **ret
     if (!id[0] || strlen(id) >= GHOST_IMAGE_ID_MAX)
         return -EPROTO;
     *ret = id;
-    while (*next) {
+    for (; next; next = strchr(next, ':') ? strchr(next, ':') + 1 : NULL) {
         size_t size = strcspn(next, ":");
         if (size >= sizeof directory)
             return say(why, "the image's PATH cannot be used: ", next, "");
+        if (size == 0)
+            return say(why,
+                       "the image looks for its programs in the working directory (an empty entry "
+                       "of its PATH), which the caller could change; nothing was run",
+                       "", "");
         (void)snprintf(directory, sizeof directory, "%.*s", (int)size, next);
-        if (size > 0 && (!is_plain(directory) || is_in_mounts(mounts, directory)))
+        if (!is_plain(directory) || is_in_mounts(mounts, directory))
             return say(why, "the image looks for its programs in ", directory,
                        ", which the caller could change; nothing was run");
-        next += size + (next[size] == ':');
     }
     return 0;
 }
@@ -372,6 +429,17 @@ static json_t *temporary_of(const GhostBody *body)
                : json_pack("{s:s}", "/tmp", "rw,exec,nosuid,nodev,mode=1777");
 }
 
+static json_t *security_of(const GhostBody *body)
+{
+    json_t *options = json_pack("[s]", "no-new-privileges");
+
+    if (options && body->security && json_array_extend(options, (json_t *)body->security) < 0) {
+        json_decref(options);
+        return NULL;
+    }
+    return options;
+}
+
 static json_t *host_of(const GhostBody *body)
 {
     const PolicyGhost *settings = body->settings;
@@ -380,14 +448,15 @@ static json_t *host_of(const GhostBody *body)
 
     /* A quota, not NanoCpus: engines refuse more of those than the machine has. */
     return json_pack(
-        "{s:b, s:s, s:I, s:I, s:i, s:i, s:I, s:[s], s:[s], s:o, s:o, s:o, s:{s:s}, s:s, s:b}",
+        "{s:b, s:s, s:I, s:I, s:i, s:i, s:I, s:[s], s:o, s:o, s:o, s:o, s:{s:s}, s:s, s:b}",
         "AutoRemove", 1, "NetworkMode", settings->network, "Memory", memory, "MemorySwap", memory,
         "PidsLimit", (int)settings->pids, "CpuPeriod", 100000, "CpuQuota",
-        (json_int_t)settings->cpus_milli * 100, "CapDrop", "ALL", "SecurityOpt",
-        "no-new-privileges", "GroupAdd", groups_of(body->order), "Mounts", mounts, "Tmpfs",
-        temporary_of(body), "LogConfig", "Type", "none", "UsernsMode", "host", "Init", 0);
+        (json_int_t)settings->cpus_milli * 100, "CapDrop", "ALL", "SecurityOpt", security_of(body),
+        "GroupAdd", groups_of(body->order), "Mounts", mounts, "Tmpfs", temporary_of(body),
+        "LogConfig", "Type", "none", "UsernsMode", "host", "Init", 0);
 }
 
+/* The labels stand over those of the image, which may ask for a jail. */
 int ghost_body(const GhostBody *body, json_t **ret, char why[static GHOST_WHY_MAX])
 {
     const GhostOrder *order = body->order;
@@ -403,14 +472,15 @@ int ghost_body(const GhostBody *body, json_t **ret, char why[static GHOST_WHY_MA
                    order->command, "");
     }
     (void)snprintf(user, sizeof user, "%u:%u", order->uid, order->gid);
-    *ret = json_pack(
-        "{s:s, s:[s], s:o, s:o, s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:b, s:{s:s, s:s, s:s}, "
-        "s:{s:[s]}, s:o}",
-        "Image", body->image, "Entrypoint", order->command, "Cmd", arguments, "Env", env,
-        "WorkingDir", order->cwd, "User", user, "AttachStdin", order->has_stdin, "AttachStdout", 1,
-        "AttachStderr", 1, "OpenStdin", order->has_stdin, "StdinOnce", order->has_stdin, "Tty", 0,
-        "Labels", GHOST_LABEL, body->owner, GHOST_LABEL_LIFE, body->life, "clawrden.request",
-        order->request, "Healthcheck", "Test", "NONE", "HostConfig", host_of(body));
+    *ret =
+        json_pack("{s:s, s:[s], s:o, s:o, s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:b, "
+                  "s:{s:s, s:s, s:s, s:s}, s:{s:[s]}, s:o}",
+                  "Image", body->image, "Entrypoint", order->command, "Cmd", arguments, "Env", env,
+                  "WorkingDir", order->cwd, "User", user, "AttachStdin", order->has_stdin,
+                  "AttachStdout", 1, "AttachStderr", 1, "OpenStdin", order->has_stdin, "StdinOnce",
+                  order->has_stdin, "Tty", 0, "Labels", GHOST_LABEL, body->owner, GHOST_LABEL_LIFE,
+                  body->life, GHOST_LABEL_REQUEST, order->request, LABEL_ENABLED, "false",
+                  "Healthcheck", "Test", "NONE", "HostConfig", host_of(body));
     return *ret ? 0 : say(why, "it cannot be put into the engine's words: ", order->cwd, "");
 }
 

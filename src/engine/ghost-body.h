@@ -10,12 +10,11 @@
 #include <jansson.h>
 #include <limits.h>
 
+#include "engine/labels.h"
 #include "policy/policy.h"
 #include "wire/ghost.h"
 
 #define GHOST_WHY_MAX 512u
-#define GHOST_LABEL "clawrden.ghost"
-#define GHOST_LABEL_LIFE "clawrden.ghost.life"
 
 /* The mounts (an array for HostConfig.Mounts, the caller's to release) that let a ghost see the
  * working directory of a caller in a container: that mount of the container (`inspect`: the
@@ -31,6 +30,12 @@ int ghost_mounts_of_policy(const Policy *policy, const char *cwd, json_t **ret,
 /* Those of them that an engine finds by a path, as GHOST_STREAM has them (wire/ghost.h); where a
  * volume lies is root's alone. */
 void ghost_binds_put(const json_t *mounts, Buffer *payload);
+/* What confines the caller's container beside its namespaces: its options of security, as an array
+ * for HostConfig.SecurityOpt that is the caller's to release. Those that take something away are
+ * left out: a ghost is never less confined than by the engine's defaults. 0; 1 with the reason;
+ * -ENOMEM. */
+int ghost_security_of_container(const json_t *inspect, json_t **ret,
+                                char why[static GHOST_WHY_MAX]);
 
 /* The image's id, and whether its own programs would be found: its PATH must not lead into the
  * mounts. 0, 1 with the reason, -EPROTO. `ret` points into the document. */
@@ -42,6 +47,7 @@ typedef struct GhostBody {
     const PolicyGhost *settings;
     const char *image; /* id */
     const json_t *mounts;
+    const json_t *security;   /* of the caller's container; NULL: it is in none */
     const char *owner, *life; /* labels: whose it is, and of which life of the engine process */
 } GhostBody;
 

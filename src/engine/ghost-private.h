@@ -47,7 +47,7 @@ typedef struct Ghost {
     const char *reference; /* of the image; in the policy */
     bool pulled;
     char pull_error[256];
-    json_t *mounts; /* owned */
+    json_t *mounts, *security; /* owned */
     char image[GHOST_IMAGE_ID_MAX];
     char container[65];
     int code;                       /* its exit code; -1: not known yet */

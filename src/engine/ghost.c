@@ -46,6 +46,7 @@ static void free_ghost(Ghost *ghost)
     engine_cancel(ghost->wait);
     engine_cancel(ghost->look);
     json_decref(ghost->mounts);
+    json_decref(ghost->security);
     ghost_order_done(&ghost->order);
     free(ghost->payload);
     unuse(ghost->share);
@@ -384,6 +385,7 @@ void ghost_on_image(Ghost *ghost)
                                          .settings = ghost->settings,
                                          .image = ghost->image,
                                          .mounts = ghost->mounts,
+                                         .security = ghost->security,
                                          .owner = ghosts->owner,
                                          .life = ghosts->life},
                             &body, why);
@@ -420,8 +422,10 @@ static void on_caller(const EngineAnswer *answer, void *userdata)
         ghost_fail_answer(ghost, "the caller's container cannot be looked at", answer);
         return;
     }
-    on_mounts(ghost, ghost_mounts_of_container(answer->json, ghost->order.cwd, &ghost->mounts, why),
-              why);
+    int result = ghost_security_of_container(answer->json, &ghost->security, why);
+    if (result == 0)
+        result = ghost_mounts_of_container(answer->json, ghost->order.cwd, &ghost->mounts, why);
+    on_mounts(ghost, result, why);
 }
 
 static void find_mounts(Ghost *ghost)
@@ -468,6 +472,12 @@ static bool apply_policy(Ghost *ghost)
     return ghost->reference != NULL;
 }
 
+/* Engines would look for such programs as if they were files. */
+static bool is_no_name(const char *command)
+{
+    return !*command || strcmp(command, ".") == 0 || strcmp(command, "..") == 0;
+}
+
 static bool take_order(Ghosts *ghosts, const LinkFrame *frame)
 {
     Ghost *ghost = calloc(1, sizeof *ghost);
@@ -496,6 +506,8 @@ static bool take_order(Ghosts *ghosts, const LinkFrame *frame)
     else if (!apply_policy(ghost))
         ghost_fail(ghost, EXEC_FAILURE_DRIFT,
                    "the policy has changed since this was judged; try again");
+    else if (is_no_name(ghost->order.command))
+        ghost_fail(ghost, EXEC_FAILURE_NOT_FOUND, "command not found");
     else
         find_mounts(ghost);
     return true;

@@ -29,6 +29,16 @@ static void complain(Labels *labels, const char *label, const char *text, size_t
     buffer_done(&shown);
 }
 
+static void complain_of_name(Labels *labels, const char *label)
+{
+    Buffer shown = BUFFER_EMPTY(LABELS_PROBLEM_MAX);
+
+    text_display(&shown, label, strlen(label), SHOWN_MAX);
+    (void)buffer_put_u8(&shown, '\0');
+    complain(labels, buffer_head(&shown), NULL, 0, "there is no such label");
+    buffer_done(&shown);
+}
+
 static const char *value_of(const json_t *labels, const char *label, size_t *ret_size)
 {
     const json_t *value = json_object_get(labels, label);
@@ -120,14 +130,39 @@ static void read_commands(const json_t *object, Labels *labels)
     }
 }
 
+/* A name of ours that means nothing was meant to mean something. */
+static void read_names(const json_t *object, Labels *labels)
+{
+    static const char ours[] = "clawrden.";
+    static const char *const known[] = {LABEL_ENABLED,      "clawrden.cmds", "clawrden.mode",
+                                        "clawrden.jail",    GHOST_LABEL,     GHOST_LABEL_LIFE,
+                                        GHOST_LABEL_REQUEST};
+    const char *label;
+    json_t *value;
+
+    json_object_foreach((json_t *)object, label, value)
+    {
+        size_t i = 0;
+        if (strncmp(label, ours, sizeof ours - 1) != 0)
+            continue;
+        while (i < ARRAY_SIZE(known) && strcmp(label, known[i]) != 0)
+            i++;
+        if (i == ARRAY_SIZE(known))
+            complain_of_name(labels, label);
+    }
+}
+
 void labels_read(const json_t *object, const char *name, const char *id, Labels *ret)
 {
     size_t size;
     const char *enabled = value_of(object, LABEL_ENABLED, &size);
 
-    *ret = (Labels){.enabled = enabled && strcmp(enabled, "true") == 0};
+    *ret = (Labels){.enabled = enabled && strcmp(enabled, "false") != 0};
     if (!ret->enabled)
         return;
+    if (strlen(enabled) != size || strcmp(enabled, "true") != 0)
+        complain(ret, LABEL_ENABLED, enabled, size, "must be \"true\" or \"false\"");
+    read_names(object, ret);
     read_jail(object, name, id, ret);
     read_mode(object, ret);
     read_commands(object, ret);

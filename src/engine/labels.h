@@ -1,6 +1,8 @@
 /*
  * What the labels of a container ask for. They may come from whoever made its image, so they are
- * read as hostile text: what is not plainly right is a problem, in words.
+ * read as hostile text: what is not plainly right is a problem, in words. So is a label of ours
+ * that there is not, or another value of the first: a slip must not leave somebody ungoverned
+ * unseen.
  *
  *     clawrden.enabled=true      nothing happens without it
  *     clawrden.cmds=npm,git      the commands that are governed
@@ -16,11 +18,15 @@
 #include "policy/policy.h"
 
 #define LABEL_ENABLED "clawrden.enabled"
+/* What ghosts carry; on another container they mean nothing. */
+#define GHOST_LABEL "clawrden.ghost"
+#define GHOST_LABEL_LIFE "clawrden.ghost.life"
+#define GHOST_LABEL_REQUEST "clawrden.request"
 #define LABELS_PROBLEM_MAX 256u
 #define LABELS_COMMANDS_SIZE 16384u
 
 typedef struct Labels {
-    bool enabled;
+    bool enabled; /* it asks, though perhaps wrongly */
     bool hardened;
     char jail[POLICY_JAIL_NAME_SIZE];
     char commands[LABELS_COMMANDS_SIZE]; /* each followed by a line feed */

@@ -279,8 +279,10 @@ static void take_list(Reconciler *reconciler)
 {
     if (reconciler->list)
         return;
-    if (engine_container_list(reconciler->engine, LABEL_ENABLED "=true", false, on_listed,
-                              reconciler, &reconciler->list) < 0)
+    /* With any value: one that is none is told. Of events, podman filters by name and value only.
+     */
+    if (engine_container_list(reconciler->engine, LABEL_ENABLED, false, on_listed, reconciler,
+                              &reconciler->list) < 0)
         lose(reconciler, "out of memory");
 }
 

@@ -130,6 +130,50 @@ static void programs_of_the_image_are_not_hidden(void **state)
     expect("{\"Mounts\":[" BIND("/srv", "/usr/src/app", "true") "]}", "/usr/src/app", "/srv");
 }
 
+static char *security_of(const char *options, int *ret_result)
+{
+    char why[GHOST_WHY_MAX] = "";
+    char text[512];
+    json_t *security = NULL;
+
+    (void)snprintf(text, sizeof text, "{\"HostConfig\":{\"SecurityOpt\":%s}}", options);
+    json_t *inspect = document(text);
+    *ret_result = ghost_security_of_container(inspect, &security, why);
+    char *found = *ret_result == 0 ? json_dumps(security, JSON_COMPACT) : strdup(why);
+    json_decref(inspect);
+    json_decref(security);
+    return found;
+}
+
+static void what_confines_the_caller_confines_its_ghosts(void **state)
+{
+    static const struct {
+        const char *options, *expected;
+    } cases[] = {
+        {"null", "[]"},
+        {"[\"no-new-privileges\"]", "[]"},
+        {"[\"seccomp=unconfined\",\"apparmor=unconfined\",\"label=disable\",\"seccomp:"
+         "unconfined\"]",
+         "[]"},
+        {"[\"seccomp={\\\"a\\\":1}\",\"no-new-privileges:true\",\"apparmor=mine\"]",
+         "[\"seccomp={\\\"a\\\":1}\",\"apparmor=mine\"]"},
+        {"[\"label=type:x\",\"systempaths=unconfined\",\"label:level:s0\"]",
+         "[\"label=type:x\",\"label:level:s0\"]"},
+    };
+    int result = 0;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        _cleanup_free_ char *found = security_of(cases[i].options, &result);
+        assert_int_equal(result, 0);
+        assert_string_equal(found, cases[i].expected);
+    }
+    _cleanup_free_ char *odd = security_of("[1]", &result);
+    assert_int_equal(result, 1);
+    _cleanup_free_ char *no_list = security_of("\"seccomp=x\"", &result);
+    assert_int_equal(result, 1);
+}
+
 static int look_at_image(const char *path, char why[static GHOST_WHY_MAX])
 {
     char text[512];
@@ -153,13 +197,19 @@ static void an_image_must_not_look_into_the_workspace(void **state)
 
     (void)state;
     assert_int_equal(look_at_image("/usr/local/bin:/usr/bin:/application", why), 0);
-    assert_int_equal(look_at_image("", why), 0);
+    /* An empty entry is the working directory. */
+    assert_int_equal(look_at_image("", why), 1);
+    assert_int_equal(look_at_image(":/usr/bin", why), 1);
+    assert_int_equal(look_at_image("/usr/bin::/bin", why), 1);
+    assert_int_equal(look_at_image("/usr/bin:", why), 1);
     assert_int_equal(look_at_image("/bin:/app", why), 1);
     assert_int_equal(look_at_image("/app/node_modules/.bin:/bin", why), 1);
     assert_int_equal(look_at_image("/bin:.", why), 1);
     assert_int_equal(look_at_image("/bin:/x/../app", why), 1);
-    json_t *none = document("{\"Config\":{}}");
+    json_t *none = document("{\"Config\":{}}"), *bare = document("{\"Id\":\"sha256:1\"}");
     const char *id = NULL;
+    assert_int_equal(ghost_image_of(bare, NULL, &id, why), 0);
+    json_decref(bare);
     assert_int_equal(ghost_image_of(none, NULL, &id, why), -EPROTO);
     json_decref(none);
 }
@@ -184,15 +234,18 @@ static json_t *body_of(const char *const *argv, size_t argc, const char *const *
         .network = "none", .memory = 64 << 20, .pids = 9, .cpus_milli = 1500};
     char why[GHOST_WHY_MAX];
     json_t *mounts = document("[{\"Target\":\"/app\"}]"), *body = NULL;
+    json_t *security = document("[\"seccomp={}\"]");
 
     *ret_result = ghost_body(&(GhostBody){.order = &order,
                                           .settings = &settings,
                                           .image = "sha256:1",
                                           .mounts = mounts,
+                                          .security = security,
                                           .owner = "o",
                                           .life = "l"},
                              &body, why);
     json_decref(mounts);
+    json_decref(security);
     return body;
 }
 
@@ -214,7 +267,7 @@ static void a_body_has_what_the_policy_says(void **state)
                                         "\"WorkingDir\":\"/app/x\"",
                                         "\"AutoRemove\":true",
                                         "\"CapDrop\":[\"ALL\"]",
-                                        "\"SecurityOpt\":[\"no-new-privileges\"]",
+                                        "\"SecurityOpt\":[\"no-new-privileges\",\"seccomp={}\"]",
                                         "\"NetworkMode\":\"none\"",
                                         "\"Memory\":67108864",
                                         "\"PidsLimit\":9",
@@ -222,6 +275,7 @@ static void a_body_has_what_the_policy_says(void **state)
                                         "\"LANG=C\"",
                                         "\"HOME=/tmp\"",
                                         "\"clawrden.ghost\":\"o\"",
+                                        "\"clawrden.enabled\":\"false\"",
                                         "\"StdinOnce\":true"};
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
         if (!strstr(text, parts[i]))
@@ -280,6 +334,7 @@ int main(void)
         cmocka_unit_test(what_lies_beneath_comes_along),
         cmocka_unit_test(no_more_than_the_caller_sees),
         cmocka_unit_test(programs_of_the_image_are_not_hidden),
+        cmocka_unit_test(what_confines_the_caller_confines_its_ghosts),
         cmocka_unit_test(an_image_must_not_look_into_the_workspace),
         cmocka_unit_test(a_body_has_what_the_policy_says),
         cmocka_unit_test(home_in_the_workspace_is_kept),

@@ -53,7 +53,8 @@ static void test_what_they_ask_for(void **state)
 static void test_who_is_left_alone(void **state)
 {
     static const char *const cases[] = {"{}", "{\"clawrden.enabled\":\"false\"}",
-                                        "{\"clawrden.enabled\":\"TRUE\"}",
+                                        "{\"clawrden.enabled\":\"false\",\"clawrden.x\":\"y\"}",
+                                        "{\"clawrden.hardened\":\"true\"}",
                                         "{\"clawrden.cmds\":\"git\"}"};
     Labels labels;
     (void)state;
@@ -64,6 +65,38 @@ static void test_who_is_left_alone(void **state)
     }
     labels_read(NULL, "web", ID, &labels);
     assert_false(labels.enabled);
+}
+
+static void test_slips_are_told(void **state)
+{
+    static const char *const cases[][2] = {
+        {"\"clawrden.enabled\":\"True\"", "label clawrden.enabled=True: must be"},
+        {"\"clawrden.enabled\":\"1\"", "label clawrden.enabled=1: must be"},
+        {"\"clawrden.enabled\":\" true\"", "label clawrden.enabled= true: must be"},
+        {"\"clawrden.enabled\":\"\"", "label clawrden.enabled=: must be"},
+        {"\"clawrden.enabled\":\"true\",\"clawrden.hardened\":\"true\"",
+         "label clawrden.hardened: there is no such label"},
+        {"\"clawrden.enabled\":\"true\",\"clawrden.\\u001b[2J\":\"\"",
+         "label clawrden.\\x1b[2J: there is no such label"},
+    };
+    Labels labels;
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char *json;
+        assert_true(asprintf(&json, "{%s,\"clawrden.cmds\":\"git\"}", cases[i][0]) > 0);
+        read_text(json, "web", &labels);
+        free(json);
+        assert_true(labels.enabled);
+        if (strncmp(labels.problem, cases[i][1], strlen(cases[i][1])) != 0)
+            fail_msg("case %zu: %s", i, labels.problem);
+        assert_string_equal(labels.commands, "");
+    }
+    /* An image cannot hide a container by a label that ghosts have. */
+    read_text("{\"clawrden.enabled\":\"true\",\"clawrden.cmds\":\"git\",\"clawrden.ghost\":\"x\"}",
+              "web", &labels);
+    assert_true(labels.enabled);
+    assert_string_equal(labels.problem, "");
 }
 
 static void test_labels_that_mean_harm(void **state)
@@ -131,9 +164,8 @@ static void test_labels_that_are_long(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_they_ask_for),
-        cmocka_unit_test(test_who_is_left_alone),
-        cmocka_unit_test(test_labels_that_mean_harm),
+        cmocka_unit_test(test_what_they_ask_for),    cmocka_unit_test(test_who_is_left_alone),
+        cmocka_unit_test(test_slips_are_told),       cmocka_unit_test(test_labels_that_mean_harm),
         cmocka_unit_test(test_labels_that_are_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,7 +33,8 @@ typedef struct LabelledContainer {
     char problem[WORDS_MAX], why[WORDS_MAX];
     ContainerState state;
     bool owns_jail;
-    bool is_known; /* told by the engine process that is there now */
+    bool is_overruled; /* somebody else has taken the name of its jail since */
+    bool is_known;     /* told by the engine process that is there now */
     bool has_ungoverned;
     uint64_t ungoverned_ms;
     uint64_t key; /* of the installation under way; 0: none */
@@ -150,8 +151,20 @@ static void give_up_jail(Parent *parent, LabelledContainer *container)
     if (!container->owns_jail)
         return;
     container->owns_jail = false;
+    container->is_overruled = false;
     parent->engine->n_jails--;
     jails_remove_label(parent, container->jail);
+}
+
+/* Whose jail now goes by the commands of somebody else, who has taken its name, or does so no more.
+ * Its place is kept: the directory is mounted in the container, and becomes the labels' again. */
+static void settle_overruled(Parent *parent)
+{
+    for (LabelledContainer *owner = parent->engine->containers; owner; owner = owner->next) {
+        const JailSettings *wanted = jail_table_find(&parent->wanted, owner->jail);
+        if (owner->owns_jail && owner->is_overruled != (wanted && wanted->source != JAIL_OF_LABEL))
+            settle(parent, owner);
+    }
 }
 
 /* Who was refused because the name was taken, or there were too many, is looked at again. */
@@ -187,13 +200,16 @@ static const char *refusal(Parent *parent, const LabelledContainer *container,
     const LabelledContainer *owner = parent->engine->containers;
 
     if (taken && taken->source != JAIL_OF_LABEL) {
-        (void)snprintf(words, WORDS_MAX,
-                       "the name of jail %s is taken by %s; a container joins such a jail only by "
-                       "having its directory mounted at /run/clawrden",
-                       container->jail,
-                       taken->source == JAIL_OF_POLICY ? "the policy" : "an operator");
+        (void)snprintf(words, WORDS_MAX, "the name of jail %s is taken by %s; %s", container->jail,
+                       taken->source == JAIL_OF_POLICY ? "the policy" : "an operator",
+                       container->owns_jail
+                           ? "its commands have replaced those of the labels"
+                           : "a container joins such a jail only by having its directory mounted "
+                             "at /run/clawrden");
         return words;
     }
+    if (container->owns_jail)
+        return NULL;
     while (owner && (!owner->owns_jail || strcmp(owner->jail, container->jail) != 0))
         owner = owner->next;
     if (owner) {
@@ -255,12 +271,14 @@ static void settle(Parent *parent, LabelledContainer *container)
         set_state(parent, container, CONTAINER_UNGOVERNED, container->problem);
         return;
     }
+    const char *why = refusal(parent, container, words);
+    container->is_overruled = why && container->owns_jail;
+    if (why) {
+        container->key = 0;
+        set_state(parent, container, CONTAINER_UNGOVERNED, why);
+        return;
+    }
     if (!container->owns_jail) {
-        const char *why = refusal(parent, container, words);
-        if (why) {
-            set_state(parent, container, CONTAINER_UNGOVERNED, why);
-            return;
-        }
         int result = take_jail(parent, container);
         if (result < 0) {
             (void)snprintf(words, sizeof words, "its jail cannot be made: %s",
@@ -537,15 +555,17 @@ void engine_side_on_ready(Parent *parent)
     for (LabelledContainer *container = parent->engine->containers; container;
          container = container->next) {
         tell(parent, container, true);
-        if (container->owns_jail)
+        if (container->owns_jail && !container->is_overruled)
             install(parent, container);
     }
 }
 
 void engine_side_on_jails(Parent *parent)
 {
-    if (parent->engine)
-        settle_refused(parent);
+    if (!parent->engine)
+        return;
+    settle_overruled(parent);
+    settle_refused(parent);
 }
 
 int engine_side_new(Parent *parent)

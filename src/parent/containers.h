@@ -4,7 +4,8 @@
  *
  * A jail of labels belongs to one container. A name that the policy or an operator has given to a
  * jail, or that another container has, is refused: labels may come from whoever made an image, and
- * a jail's name decides which rules apply. The container then runs ungoverned, and that is shown.
+ * a jail's name decides which rules apply. The container then runs ungoverned, and that is shown. So
+ * it is when the policy or an operator takes the name later, for as long as they have it.
  */
 #pragma once
 
@@ -26,6 +27,7 @@ bool engine_side_on_frame(Child *child, LinkFrame *frame);
 void engine_side_on_ready(Parent *parent);
 /* The engine process has ended; it is started again alone, after a while. */
 void engine_side_on_ended(Parent *parent);
-/* A policy or an operator's wish is in force: who was refused may have a jail now. */
+/* A policy or an operator's wish is in force: who was refused may have a jail now, and who has one
+ * may have lost its name. */
 void engine_side_on_jails(Parent *parent);
 void engine_side_free(Parent *parent);

@@ -162,7 +162,7 @@ static void answer_status(Warden *warden, uint64_t key, const Actor *actor)
     json_put_name(&json, "jails");
     buffer_put_u8(&json, '[');
     for (const Jail *jail = warden->jails; jail; jail = jail->next)
-        if (actor_sees(actor, jail->name))
+        if (actor_sees(actor, jail->name) && !jail_is_over(jail))
             put_jail(&json, jail);
     buffer_put_u8(&json, ']');
     control_put_table(warden, &json, actor);

@@ -40,7 +40,7 @@ static bool is_confined(const Order *order)
 /* Is the jail one of those that the order is for? */
 static bool is_meant(const Order *order, const Jail *jail)
 {
-    return actor_sees(order->actor, jail->name) &&
+    return !jail_is_over(jail) && actor_sees(order->actor, jail->name) &&
            (order->scope == SWITCH_SCOPE_ALL || strcmp(jail->name, order->name) == 0);
 }
 

@@ -10,12 +10,19 @@
 #include "base/log.h"
 #include "warden/state.h"
 
-/* Frees what is gone and has ended. */
+/* A stop outlives the jail, and is shown with it until it is taken back. */
+bool jail_is_over(const Jail *jail)
+{
+    return jail->gone && !jail->door && jail->n_requests == 0 && jail->n_pending == 0 &&
+           !switches_find(&jail->warden->switches, SWITCH_SCOPE_JAIL, jail->name);
+}
+
+/* Frees what is over. */
 static void sweep(Warden *warden)
 {
     for (Jail **link = &warden->jails; *link;) {
         Jail *jail = *link;
-        if (!jail->gone || jail->door || jail->n_requests > 0 || jail->n_pending > 0) {
+        if (!jail_is_over(jail)) {
             link = &jail->next;
             continue;
         }

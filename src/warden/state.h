@@ -265,6 +265,8 @@ void warden_stop(Warden *warden);
 /* The jail of this name, made when there is none; NULL: out of memory. */
 Jail *jail_get(Warden *warden, const char *name);
 void jail_free(Jail *jail);
+/* It is gone, and so is all that was in it: nobody can stop it or see it any more. */
+bool jail_is_over(const Jail *jail);
 int jails_take(Warden *warden, const LinkFrame *frame);      /* MESSAGE_JAIL */
 int jails_take_gone(Warden *warden, const LinkFrame *frame); /* MESSAGE_JAIL_GONE */
 /* Its settings: what the policy says about it, else what made it; NULL: nobody said anything. */

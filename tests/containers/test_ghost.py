@@ -99,6 +99,13 @@ def test_a_command_that_nobody_has(make):
     assert "tool" in result.stderr
 
 
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_no_name_is_no_command(make, name):
+    warden = make(ghost("*", ghost={"image": "nowhere/there:is-none"}))
+    result = warden.shim(name, cwd=warden.work, direct=True)
+    assert result.code == 127 and "command not found" in result.stderr, (result, warden.log())  # no image was looked for
+
+
 def test_a_command_that_no_rule_sends_to_ghost_is_not_found(make):
     warden = make(ghost("sh"), harness.allow("missing"))
     result = warden.shim("missing", cwd=warden.work)
@@ -141,6 +148,16 @@ def test_the_environment_is_the_images_where_it_must_be(make):
     found = dict(line.split("=", 1) for line in result.stdout.splitlines())
     assert warden.work not in found["PATH"]
     assert found["HOME"] == "/tmp" and found["LANG"] == "C.UTF-8", result
+
+
+def test_labels_of_its_image_give_it_no_jail(make, engine):
+    engine.build("ghost-labelled", f"FROM {engine.image(IMAGE)}\n"
+                 'LABEL clawrden.enabled=true clawrden.cmds="sh,id" clawrden.mode=hardened\n')
+    warden = make(ghost("sh", ghost={"image": "ghost-labelled"}))
+    result = sh(warden, "sleep 1; grep -c clawrden /proc/self/mountinfo")
+    assert result.stdout == "0\n", result
+    assert not warden.cli_json("jails", "containers")["containers"]
+    assert not warden.journal(event="container")
 
 
 # How it ends.
@@ -487,6 +504,19 @@ def test_a_read_only_mount_stays_read_only(governed, engine, workspace):
         "-v", f"{workspace}:/app:ro", "-v", f"{harness.program('clawrden-shim')}:/usr/local/bin/tool:ro"])
     result = inside(container, "tool", "echo x > made")
     assert result.code != 0 and "Read-only" in result.stderr, (result, governed.log())
+
+
+def test_the_callers_seccomp_profile_is_its_ghosts_too(governed, engine, workspace, tmp_path):
+    profile = tmp_path / "profile.json"
+    profile.write_text(json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]}))
+    container = prison(engine, governed, workspace, options=["--security-opt", f"seccomp={profile}"])
+    assert inside(container, "mkdir", "/app/own").code != 0
+    result = inside(container, "tool", "mkdir made || echo refused")
+    assert result.stdout == "refused\n" and not os.listdir(workspace), (result, governed.log())
+    free = prison(engine, governed, workspace, options=["--security-opt", "seccomp=unconfined"])
+    result = inside(free, "tool", "grep -w Seccomp: /proc/self/status")
+    assert result.stdout.split() == ["Seccomp:", "2"], (result, governed.log())
 
 
 def test_an_image_that_looks_into_the_workspace_is_refused(make_warden, engine, workspace):

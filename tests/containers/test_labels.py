@@ -274,6 +274,16 @@ def test_labels_that_are_refused(engine, make, bad, words):
     assert warden.cli_json("status")["engine"]["ungoverned"] == 1
 
 
+@pytest.mark.parametrize("bad, words", [
+    ({"enabled": "True"}, "clawrden.enabled=True"), ({"enabled": "1"}, "clawrden.enabled=1"),
+    ({"enabled": " true"}, "clawrden.enabled"), ({"clawrden.hardened": "true"}, "clawrden.hardened")])
+def test_slips_in_labels_are_shown(engine, make, bad, words):
+    container = start(engine, **bad)
+    warden = make(harness.allow("id"))
+    assert words in ungoverned(warden, container)
+    assert container.exec("test", "-e", PLACE).code == 1
+
+
 def test_labels_without_end(engine, make, tmp_path):
     warden = make()
     (tmp_path / "labels").write_text("clawrden.cmds=" + "a" * 60000 + "\nclawrden.jail=" + "b" * 60000 + "\n")
@@ -294,6 +304,25 @@ def test_the_jail_of_another_container_is_refused_until_that_one_is_gone(engine,
     first.remove()
     harness.wait_for(lambda: known(warden).get(second.id, {}).get("state") == "governed", what="its turn")
     assert is_intercepted(warden, second)
+
+
+@pytest.mark.parametrize("mode", ["plain", "hardened"])
+def test_the_policy_takes_the_name_of_a_jail_and_gives_it_back(engine, make, mode):
+    warden = make()
+    container = start(engine, jail="wanted", mode=mode)
+    governed(warden, container, "wanted")
+    rules = harness.allow("id", "uname")
+    warden.write_policy(harness.policy(*rules, jails={"wanted": {}}))
+    entry = harness.wait_for(lambda: (found := known(warden)[container.id])["state"] == "ungoverned" and found,
+                             what="that it is not governed")
+    assert "taken by the policy" in entry["why"] and entry["jail"] is None, entry
+    recorded = warden.journal(event="container", container=container.id)[-1]
+    assert recorded["reason"] == entry["why"], recorded
+    assert warden.cli_json("status")["engine"]["ungoverned"] == 1
+    warden.write_policy(harness.policy(*rules))
+    harness.wait_for(lambda: known(warden)[container.id]["state"] == "governed", what="its jail")
+    governed(warden, container, "wanted")
+    assert is_intercepted(warden, container)
 
 
 def lying(engine, script):

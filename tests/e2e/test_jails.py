@@ -419,3 +419,27 @@ def test_a_new_shim_reaches_the_jails_at_the_next_start(make_warden):
         assert file.read() == newer
     assert inode(jail_dir(warden, "blue")) == home
     assert run_by_link(warden, "blue", "echo", "x").out == b"x\n"
+
+
+def test_a_jail_that_is_over_is_neither_shown_nor_stopped(make_warden):
+    warden = make_warden(allow("id"))
+    for name in ("first", "last"):
+        assert warden.cli("jails", "create", name, "id").code == 0
+        assert warden.cli("jails", "delete", name).code == 0
+
+    def shown():
+        return {jail["name"] for jail in warden.cli_json("status")["jails"]}
+    wait_for(lambda: shown() == {"default"}, what="their end")
+    result = warden.cli("kill", "last")
+    assert result.code != 0 and "no jail of this name" in result.stderr, result
+
+
+def test_a_stop_is_shown_after_the_end_of_its_jail(make_warden):
+    warden = make_warden(allow("id"))
+    assert warden.cli("jails", "create", "agent", "id").code == 0
+    assert warden.cli("kill", "agent").code == 0
+    assert warden.cli("jails", "delete", "agent").code == 0
+    assert "agent" in {jail["name"] for jail in warden.cli_json("status")["jails"]}
+    assert warden.cli("resume", "agent").code == 0
+    wait_for(lambda: "agent" not in {jail["name"] for jail in warden.cli_json("status")["jails"]},
+                     what="its end")
