@@ -2,6 +2,7 @@
  * Inside ghosts: what their files share.
  *
  *   ghost.c        orders, and the steps from the image to the end
+ *   ghost-policy.c policies, and what they say of an order
  *   ghost-image.c  which image it is; fetching it
  *   ghost-sweep.c  what earlier lives have left
  *   ghost-body.c   documents
@@ -80,3 +81,8 @@ bool ghost_begun(Ghost *ghost, int result);
 /* ghost-image.c: finds out `image`; then ghost_on_image(). */
 void ghost_find_image(Ghost *ghost);
 void ghost_on_image(Ghost *ghost);
+/* ghost-policy.c: what the policy says of the order, as this process has it from the parent. False:
+ * nothing (any more). */
+bool ghost_apply_policy(Ghost *ghost);
+/* Accepts NULL. */
+void ghost_unuse_policy(PolicyShare *share);

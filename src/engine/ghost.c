@@ -26,14 +26,6 @@ static void remove_container(Ghost *ghost);
 
 /* Life and death. */
 
-static void unuse(PolicyShare *share)
-{
-    if (share && --share->users == 0) {
-        (void)policy_free(share->policy);
-        free(share);
-    }
-}
-
 static void free_ghost(Ghost *ghost)
 {
     Ghost **link = &ghost->ghosts->all;
@@ -49,7 +41,7 @@ static void free_ghost(Ghost *ghost)
     json_decref(ghost->security);
     ghost_order_done(&ghost->order);
     free(ghost->payload);
-    unuse(ghost->share);
+    ghost_unuse_policy(ghost->share);
     Ghosts *ghosts = ghost->ghosts;
     free(ghost);
     if (!ghosts->all && ghosts->gone)
@@ -445,33 +437,6 @@ static void find_mounts(Ghost *ghost)
 
 /* Orders. */
 
-static PolicyShare *policy_of(const Ghosts *ghosts, const char *digest)
-{
-    for (size_t i = 0; i < GHOST_POLICIES; i++)
-        if (ghosts->policies[i] && strcmp(policy_digest(ghosts->policies[i]->policy), digest) == 0)
-            return ghosts->policies[i];
-    return NULL;
-}
-
-/* What the policy says of the order, as this process has it from the parent. */
-static bool apply_policy(Ghost *ghost)
-{
-    const GhostOrder *order = &ghost->order;
-
-    ghost->share = policy_of(ghost->ghosts, order->policy);
-    if (!ghost->share)
-        return false;
-    ghost->share->users++;
-    const Policy *policy = ghost->share->policy;
-    ghost->settings =
-        policy_ghost(policy, order->rule == UINT64_MAX ? SIZE_MAX : (size_t)order->rule);
-    if (!ghost->settings)
-        return false;
-    ghost->reference = ghost->settings->image ? ghost->settings->image
-                                              : policy_ghost_image(policy, order->command);
-    return ghost->reference != NULL;
-}
-
 /* Engines would look for such programs as if they were files. */
 static bool is_no_name(const char *command)
 {
@@ -503,7 +468,7 @@ static bool take_order(Ghosts *ghosts, const LinkFrame *frame)
     }
     if (result < 0)
         ghost_fail(ghost, EXEC_FAILURE_BROKEN, strerror(-result));
-    else if (!apply_policy(ghost))
+    else if (!ghost_apply_policy(ghost))
         ghost_fail(ghost, EXEC_FAILURE_DRIFT,
                    "the policy has changed since this was judged; try again");
     else if (is_no_name(ghost->order.command))
@@ -561,21 +526,6 @@ void ghosts_stop(Ghosts *ghosts, void (*gone)(void *userdata))
 
 /* All of them. */
 
-void ghosts_set_policy_take(Ghosts *ghosts, Policy *policy)
-{
-    PolicyShare *share = calloc(1, sizeof *share);
-
-    if (!share) {
-        (void)policy_free(policy);
-        return;
-    }
-    *share = (PolicyShare){.policy = policy, .users = 1};
-    unuse(ghosts->policies[GHOST_POLICIES - 1]);
-    for (size_t i = GHOST_POLICIES - 1; i > 0; i--)
-        ghosts->policies[i] = ghosts->policies[i - 1];
-    ghosts->policies[0] = share;
-}
-
 int ghosts_new(Ghosts **ret, struct event_base *loop, Engine *engine, const char *owner,
                const GhostsHandlers *handlers, void *userdata)
 {
@@ -606,7 +556,7 @@ Ghosts *ghosts_free(Ghosts *ghosts)
     (void)event_del(&ghosts->stop_timer);
     engine_cancel(ghosts->sweep);
     for (size_t i = 0; i < GHOST_POLICIES; i++)
-        unuse(ghosts->policies[i]);
+        ghost_unuse_policy(ghosts->policies[i]);
     free(ghosts);
     return NULL;
 }
