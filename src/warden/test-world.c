@@ -109,9 +109,9 @@ static void hand_link(World *world, LinkRole role, int *ret_end)
 void world_hand_engine(World *world)
 {
     hand_link(world, LINK_ROLE_ENGINE, &world->engine);
-    /* What comes by another link could be read before it. */
-    send_frame(world->control, MESSAGE_PING, 0, NULL, 0, -1);
-    (void)expect(world->control, MESSAGE_PONG, 0);
+    /* It counts before anything that comes by another link from now on. */
+    send_frame(world->control, MESSAGE_PING, 0, "", 0, -1);
+    (void)expect_control(world->control, MESSAGE_PONG);
 }
 
 static void hand_journal(World *world, int fd)

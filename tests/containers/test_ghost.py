@@ -233,9 +233,8 @@ def test_nobody_reads_its_output(make, engine):
 def test_what_a_killed_warden_leaves_is_swept(make, engine):
     warden = make(ghost("sh"))
     warden.spawn("sh", "-c", "trap '' HUP; while :; do sleep 1; done", cwd=warden.work)
-    left = running(engine)
+    running(engine)
     warden.kill_all()
-    assert engine.docker("inspect", "-f", "{{.State.Running}}", left, check=False).stdout.strip() in ("true", "")
     warden.start()
     none_left(engine)
 
