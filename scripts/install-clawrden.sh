@@ -35,6 +35,7 @@ options:
   --shim FILE           the shim (default: clawrden-shim beside this script, or as installed)
   --dry-run             say what would be done
   --root DIR            work on the unpacked image in DIR instead of on /
+  --on-this-machine     work on / although this is neither a container nor the build of an image
   --path PATH           the image's PATH (default, without --root: the environment's)
   --changes FILE        with --root: write the paths that were made or changed to FILE
   --help                this text
@@ -54,12 +55,12 @@ misused() { # WHY...
     exit 2
 }
 
-names='' user='' allow_root='' shim='' dry_run='' root='' search_path=$PATH changes=''
+names='' user='' allow_root='' shim='' dry_run='' root='' with_root='' here_too='' search_path=$PATH changes=''
 while [ $# -gt 0 ]; do
     option=$1 value=''
     shift
     case $option in
-    --allow-root | --dry-run | --help) ;;
+    --allow-root | --dry-run | --on-this-machine | --help) ;;
     --lock-binaries | --user | --shim | --root | --path | --changes)
         [ $# -gt 0 ] || misused "$option needs a value"
         value=$1
@@ -80,7 +81,8 @@ while [ $# -gt 0 ]; do
     --lock-binaries) names="$names $value" ;;
     --user) user=$value ;;
     --shim) shim=$value ;;
-    --root) root=${value%/} ;;
+    --root) root=${value%/} with_root=1 ;;
+    --on-this-machine) here_too=1 ;;
     --path) search_path=$value ;;
     --changes) changes=$value ;;
     *) misused "what is $option?" ;;
@@ -99,7 +101,24 @@ for name in $names; do
     esac
 done
 [ -z "$changes" ] || [ -n "$root" ] || misused "--changes goes with --root"
-[ -z "$root" ] || [ -d "$root" ] || die "there is no directory $root"
+if [ -n "$with_root" ]; then
+    [ -d "$root/" ] || die "there is no directory $root"
+    case $(cd "$root/" && pwd -P) in
+    / | //) misused "--root is for the directory of an unpacked image, not for /" ;;
+    esac
+fi
+
+# What is put in the place of commands here would be in everybody's way on a machine. Docker's marker
+# is not there while BuildKit builds, nor podman's under every isolation; but then processes have a
+# pid namespace of their own: the machine's has had this number since Linux 3.8.
+is_container() {
+    [ -e /.dockerenv ] || [ -e /run/.containerenv ] || {
+        namespace=$(readlink /proc/self/ns/pid) && [ "$namespace" != 'pid:[4026531836]' ]
+    }
+}
+[ -n "$root$dry_run$here_too" ] || is_container ||
+    die "this is neither a container nor the build of an image, and every user of this machine would" \
+        "get shims in the place of these commands; if that is wanted, say --on-this-machine"
 for tool in cat chmod cmp cp find grep head id ln ls mkdir mktemp mv readlink rm sort tr wc; do
     command -v "$tool" >/dev/null 2>&1 ||
         die "$tool is missing here; harden-container.sh needs nothing in the image"

@@ -7,11 +7,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -112,6 +114,21 @@ static _Noreturn void be_child(const InstallOrder *order, const Container *conta
     _exit(EXIT_SUCCESS);
 }
 
+/* Also while nobody has reaped it. */
+static bool has_ended(const PidRef *process)
+{
+    struct pollfd ready = {.fd = process->pidfd, .events = POLLIN};
+    return poll(&ready, 1, 0) == 1;
+}
+
+/* Whether this is the machine's first pid namespace, in which every process can be seen: its inode
+ * has had this number since Linux 3.8 (PROC_PID_INIT_INO). */
+static bool sees_all(void)
+{
+    struct stat status;
+    return stat("/proc/self/ns/pid", &status) == 0 && status.st_ino == 0xEFFFFFFCu;
+}
+
 /* The container that the order means, or why it cannot be. */
 static Container *find_container(Executor *executor, const InstallOrder *order,
                                  char why[static CONTAINER_WHY_MAX])
@@ -119,15 +136,19 @@ static Container *find_container(Executor *executor, const InstallOrder *order,
     _cleanup_(pidref_done)
     PidRef process = PIDREF_EMPTY;
     Container *container = NULL;
+    static const char ended[] = "the container has ended";
 
     why[0] = '\0';
     if (pidref_open(order->pid, &process) < 0) {
-        (void)snprintf(why, CONTAINER_WHY_MAX,
-                       "the container's first process cannot be seen from here: start the warden "
-                       "with pid: host");
+        (void)snprintf(why, CONTAINER_WHY_MAX, "%s",
+                       sees_all() ? ended
+                                  : "the container's first process has ended, or cannot be seen "
+                                    "from here: then start the warden with pid: host");
         return NULL;
     }
     (void)containers_take_up(executor->containers, &process, &container, why);
+    if (!container && has_ended(&process))
+        (void)snprintf(why, CONTAINER_WHY_MAX, "%s", ended);
     if (container && strcmp(container->id, order->id) != 0) {
         (void)snprintf(why, CONTAINER_WHY_MAX,
                        "the process that the engine names is in another container");

@@ -480,7 +480,7 @@ ENV PATH=/usr/local/sbin:$PATH
 """
 
 
-def install(engine, base, locked, options="", name="test:installed"):
+def install(engine, base, locked, options="", name="test:installed", env=None):
     context = {"clawrden-shim": harness.program("clawrden-shim"),
                "install-clawrden.sh": os.path.join(SCRIPTS, "install-clawrden.sh")}
     with contextlib.ExitStack() as stack:
@@ -489,7 +489,8 @@ def install(engine, base, locked, options="", name="test:installed"):
             shutil.copy(source, os.path.join(place.path, target))
         with open(os.path.join(place.path, "Dockerfile"), "w", encoding="utf-8") as file:
             file.write(INSTALL.format(base=base, locked=locked, options=options))
-        return engine.docker("build", "--network", "none", "-t", name, place.path, check=False, timeout=300)
+        return engine.docker("build", "--network", "none", "-t", name, place.path, check=False, timeout=300,
+                             env=env)
 
 
 class Context:
@@ -524,3 +525,42 @@ def test_in_a_dockerfile_it_refuses_as_outside(engine):
     result = install(engine, "alpine:shaped", "git", "--dry-run")
     assert result.code == 0 and "nothing was changed" in result.stdout
     assert engine.run("test:installed", "git").code == 127
+
+
+def test_with_buildkit_it_knows_that_it_is_in_a_build(engine):
+    engine.image("alpine:shaped")
+    result = install(engine, "alpine:shaped", "git", env={"DOCKER_BUILDKIT": "1"})
+    assert result.code == 0 and "every path answers as a shim" in result.stdout + result.stderr, result
+
+
+def test_it_does_not_work_on_a_machine_by_mistake(tmp_path):
+    """On an unpacked image as /, but in the machine's pid namespace and without an engine's mark."""
+    with tarfile.open(images.ensure("alpine:shaped")) as tar:
+        tar.extractall(tmp_path)
+    for file in (os.path.join(SCRIPTS, "install-clawrden.sh"), harness.program("clawrden-shim")):
+        shutil.copy(file, tmp_path)
+    script = 'mkdir -p "$0/proc" && mount -t proc proc "$0/proc" && exec chroot "$0" /bin/sh "$@"'
+
+    def run(*options):
+        process = subprocess.Popen(
+            ["unshare", "-m", "sh", "-c", script, str(tmp_path), "/install-clawrden.sh", "--lock-binaries", "git",
+             "--shim", "/clawrden-shim", *options],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={"PATH": images.PATH})
+        return harness.finish(process, timeout=60)
+
+    if os.readlink("/proc/self/ns/pid") == "pid:[4026531836]":
+        result = run()
+        assert result.code == 1 and "--on-this-machine" in result.stderr, result
+        assert not os.path.exists(tmp_path / "usr/lib/clawrden")
+        assert run("--dry-run").code == 0
+    result = run("--on-this-machine")
+    assert result.code == 0 and os.path.exists(tmp_path / "usr/lib/clawrden/manifest"), result
+
+
+@pytest.mark.parametrize("root", ["", "/", "//", "/usr/.."])
+def test_a_root_that_is_the_machines_is_refused(root):
+    process = subprocess.Popen(  # as somebody who could do no harm
+        ["sh", f"{SCRIPTS}/install-clawrden.sh", "--lock-binaries", "git", "--root", root], stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, **harness.as_user(harness.PRISONER))
+    result = harness.finish(process, timeout=60)
+    assert result.code == 2 and "not for /" in result.stderr, result

@@ -186,6 +186,16 @@ def known_name(warden, container):
     return warden.recorded(event="container", container=container.id)["message"].split(": ", 1)[1]
 
 
+def test_containers_that_end_at_once(engine, make):
+    warden = make()
+    for _ in range(8):
+        start(engine, command=("true",))
+    governed(warden, start(engine))
+    harness.wait_for(lambda: len(known(warden)) == 1, what="their end")
+    reasons = [record["reason"] for record in warden.journal(event="container") if record.get("reason")]
+    assert not [reason for reason in reasons if "pid: host" in reason], reasons
+
+
 def test_restarted_containers_are_governed_again(engine, make):
     warden = make()
     container = start(engine, jail="again")
