@@ -103,7 +103,8 @@ def test_a_command_that_nobody_has(make):
 def test_no_name_is_no_command(make, name):
     warden = make(ghost("*", ghost={"image": "nowhere/there:is-none"}))
     result = warden.shim(name, cwd=warden.work, direct=True)
-    assert result.code == 127 and "command not found" in result.stderr, (result, warden.log())  # no image was looked for
+    # No image was looked for.
+    assert result.code == 127 and "command not found" in result.stderr, (result, warden.log())
 
 
 def test_a_command_that_no_rule_sends_to_ghost_is_not_found(make):
