@@ -26,7 +26,7 @@ char *piece_copy(Piece piece)
     return strndup(piece.at, piece.size);
 }
 
-static bool pieces_equal(Piece a, Piece b)
+bool pieces_equal(Piece a, Piece b)
 {
     return a.size == b.size && memcmp(a.at, b.at, a.size) == 0;
 }
@@ -184,16 +184,32 @@ bool cgroup_path_is_within(Piece path, Piece above)
            (path.size == above.size || path.at[above.size] == '/');
 }
 
+/* 0 for what is none. */
+static uint64_t number_of(Piece piece)
+{
+    uint64_t number = 0;
+
+    for (size_t i = 0; i < piece.size; i++) {
+        if (!isdigit((unsigned char)piece.at[i]) || number > UINT64_MAX / 100)
+            return 0;
+        number = number * 10 + (uint64_t)(piece.at[i] - '0');
+    }
+    return number;
+}
+
 /* "36 35 98:0 /root /mount options [optional …] - type source super-options" */
 static bool parse_mount(Piece rest, MountLine *ret)
 {
-    (void)cut(&rest, ' ');
-    (void)cut(&rest, ' ');
+    ret->id = number_of(cut(&rest, ' '));
+    ret->parent = number_of(cut(&rest, ' '));
     ret->device = cut(&rest, ' ');
     ret->root = cut(&rest, ' ');
     ret->mount = cut(&rest, ' ');
     ret->options = cut(&rest, ' ');
-    while (rest.size > 0 && !piece_is(cut(&rest, ' '), "-")) {
+    ret->is_shared = false;
+    for (Piece field = {.size = 0}; rest.size > 0 && !piece_is(field, "-");) {
+        field = cut(&rest, ' ');
+        ret->is_shared |= starts_with(field, "shared:");
     }
     ret->type = cut(&rest, ' ');
     (void)cut(&rest, ' ');
@@ -297,4 +313,14 @@ bool mounts_next_shim(const char **mountinfo, char *ret, size_t room)
             return piece_unescape(mount.mount, ret, room);
     }
     return false;
+}
+
+bool mount_line_is_dead_shim(const MountLine *mount)
+{
+    return ends_with(mount->root, "/" SHIM_FILE "//deleted");
+}
+
+bool mount_line_place(const MountLine *mount, char *ret, size_t room)
+{
+    return unescape(mount->mount, ret, room);
 }

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* 64 hexadecimal digits, or LXC's name of at most that length. */
 #define CONTAINER_ID_SIZE 65
@@ -22,7 +23,9 @@ typedef struct Piece {
     size_t size;
 } Piece;
 
+bool pieces_equal(Piece a, Piece b);
 bool piece_is(Piece piece, const char *text);
+bool pieces_equal(Piece a, Piece b);
 /* A copy, or NULL without memory. */
 char *piece_copy(Piece piece);
 
@@ -46,6 +49,8 @@ bool cgroup_path_is_within(Piece path, Piece above);
 
 /* One line of mountinfo. Octal escapes stay as they are. */
 typedef struct MountLine {
+    uint64_t id, parent;
+    bool is_shared;             /* with peers, in which the kernel does what is done here */
     Piece device;               /* "8:1", of the file system */
     Piece root, mount, options; /* options of the mount, not of the file system */
     Piece type, super_options;
@@ -69,3 +74,7 @@ bool mounts_have_writable_cgroup(const char *mountinfo, Piece *ret);
 /* The next place where a shim is mounted over something else (not under its own name), unescaped,
  * in `ret`. False at the end, and for one that does not fit. */
 bool mounts_next_shim(const char **mountinfo, char *ret, size_t room);
+/* Is it a shim whose file has been removed? It is none to mounts_next_shim(). */
+bool mount_line_is_dead_shim(const MountLine *mount);
+/* Where it is mounted, unescaped. False: it does not fit. */
+bool mount_line_place(const MountLine *mount, char *ret, size_t room);

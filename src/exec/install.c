@@ -22,6 +22,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "exec/install-mounts.h"
 
 #define PLACE "run/clawrden"
 #define LINKS "/" PLACE "/bin/"
@@ -43,6 +44,7 @@ typedef struct Install {
     int root_fd, jail_fd; /* the container's root; the jail's directory there, once mounted */
     int shim_fd;
     struct stat shim;
+    InstallMounts mounts;
     bool changed; /* something had to be done */
     Directory directories[DIRECTORIES_MAX];
     size_t n_directories;
@@ -90,8 +92,11 @@ static int set_mount(int fd, uint64_t set, uint64_t clear, uint64_t propagation)
                : 0;
 }
 
-static int put_mount(int tree_fd, int target_fd)
+static int put_mount(Install *install, int tree_fd, int target_fd)
 {
+    int result = install_mounts_may_cover(&install->mounts, target_fd);
+    if (result < 0)
+        return result;
     return syscall(SYS_move_mount, tree_fd, "", target_fd, "",
                    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0
                ? -errno
@@ -104,6 +109,20 @@ static bool is_mount_root(int fd)
     return statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &status) == 0 &&
            (status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) &&
            (status.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
+static const char *problem(int error)
+{
+    switch (-error) {
+    case EXDEV:
+        return "it would have to be made in a bind mount or volume, which is not the container's "
+               "own";
+    case ENOTUNIQ:
+        return "the mount there is shared (its propagation), so that others would see what is "
+               "mounted";
+    default:
+        return strerror(-error);
+    }
 }
 
 /* Making entries, on read-only mounts too. */
@@ -122,9 +141,11 @@ static int make_link(int directory_fd, const char *name)
     return symlinkat(target, directory_fd, name) < 0 ? -errno : 0;
 }
 
-static int make_entry(int directory_fd, const char *name, Maker *make)
+static int make_entry(Install *install, int directory_fd, const char *name, Maker *make)
 {
-    int result = make(directory_fd, name);
+    int result = install_mounts_may_make(&install->mounts, directory_fd);
+    if (result == 0)
+        result = make(directory_fd, name);
     if (result != -EROFS)
         return result;
     _cleanup_fd_ int tree_fd = clone_tree(directory_fd);
@@ -146,7 +167,7 @@ static int open_making(Install *install, const char *path)
         rest += size + (rest[size] == '/');
         int next = open_plainly(at, part, O_PATH | O_DIRECTORY);
         if (next == -ENOENT) {
-            next = make_entry(at, part, make_directory);
+            next = make_entry(install, at, part, make_directory);
             if (next == 0)
                 next = open_plainly(at, part, O_PATH | O_DIRECTORY);
         }
@@ -173,8 +194,11 @@ static const char *place_problem(int error)
     case EROFS:
         return "the container's root is read-only and has no /" PLACE
                ": make that directory in its image";
+    case EXDEV:
+        return "/run of the container is a bind mount or volume without the directory clawrden, "
+               "which is not made there";
     default:
-        return strerror(-error);
+        return problem(error);
     }
 }
 
@@ -193,9 +217,9 @@ static int place_jail(Install *install, int tree_fd, const struct stat *jail)
         return -1;
     }
     if (!is_same(&there, jail)) { /* also over a jail that is no more: its directory is removed */
-        int result = put_mount(tree_fd, target_fd);
+        int result = put_mount(install, tree_fd, target_fd);
         if (result < 0) {
-            note(install, "the jail cannot be mounted at /" PLACE ": %s", strerror(-result));
+            note(install, "the jail cannot be mounted at /" PLACE ": %s", problem(result));
             return -1;
         }
         install->changed = true;
@@ -231,7 +255,7 @@ static int cover(Install *install, int entry_fd)
     if (tree_fd < 0)
         return tree_fd;
     install->changed = true;
-    return put_mount(tree_fd, entry_fd);
+    return put_mount(install, tree_fd, entry_fd);
 }
 
 static bool is_our_link(int entry_fd, const char *command)
@@ -249,7 +273,7 @@ static int place_name(Install *install, int directory_fd, const char *command)
 
     if (entry_fd == -ENOENT) {
         install->changed = true;
-        return make_entry(directory_fd, command, make_link);
+        return make_entry(install, directory_fd, command, make_link);
     }
     if (entry_fd < 0)
         return entry_fd;
@@ -276,7 +300,7 @@ static size_t place_names(Install *install, int directory_fd, const char *path)
     while (rest && (command = next_name(&rest, "\n"))) {
         int result = place_name(install, directory_fd, command);
         if (result < 0)
-            note(install, "/%s/%s: %s", path, command, strerror(-result));
+            note(install, "/%s/%s: %s", path, command, problem(result));
         else
             count++;
     }
@@ -311,7 +335,7 @@ static int place_in_path(Install *install)
             continue;
         }
         if (fd < 0) {
-            note(install, "/%s: %s", places[i], strerror(-fd));
+            note(install, "/%s: %s", places[i], problem(fd));
             continue;
         }
         size_t placed = place_names(install, fd, places[i]);
@@ -460,7 +484,7 @@ static int harden_name(Install *install, const char *command)
         (void)snprintf(path, sizeof path, "%s/%s", directory->path, command);
         int covered = cover_chain(install, path);
         if (covered < 0 && covered != -EISDIR) {
-            note(install, "/%s cannot be covered: %s", path, strerror(-covered));
+            note(install, "/%s cannot be covered: %s", path, problem(covered));
             result = covered;
         }
     }
@@ -523,18 +547,23 @@ InstallResult install_into(const InstallOrder *order, int init_pidfd, int root_f
     _cleanup_fd_ int tree_fd = open_jail(install, &jail);
     if (tree_fd < 0)
         return INSTALL_FAILED;
-    if (setns(init_pidfd, CLONE_NEWNS) < 0) {
+    if (install_mounts_open(&install->mounts) < 0 || setns(init_pidfd, CLONE_NEWNS) < 0) {
         note(install, "the container's mount namespace cannot be joined: %s", strerror(errno));
         return INSTALL_FAILED;
     }
     (void)umask(0022);
-    int result = place_jail(install, tree_fd, &jail);
+    int result = install_mounts_join(&install->mounts, root_fd);
+    if (result < 0)
+        note(install, "the container's mounts cannot be read: %s", strerror(-result));
+    if (result == 0)
+        result = place_jail(install, tree_fd, &jail);
     if (result == 0 && order->hardened) /* first: a name that is covered leads nowhere any more */
         result = harden(install);
     if (result == 0)
         result = place_in_path(install);
     fd_close(install->jail_fd);
     fd_close(install->shim_fd);
+    install_mounts_done(&install->mounts);
     if (result < 0)
         return INSTALL_FAILED;
     return install->changed ? INSTALL_DONE : INSTALL_THERE;

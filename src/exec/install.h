@@ -13,6 +13,7 @@
  * stand in both. A name that is there already gets the shim mounted over it; one that is not gets a
  * symbolic link to /run/clawrden/bin/NAME, which is nothing when the command is taken from the jail
  * again. On a read-only root the link is made through a mount of our own of the same file system.
+ * Nothing outside the container changes by it (install-mounts.h).
  * `hardened`: the shim is mounted over the command in every directory of PATH too, over each
  * symbolic link on the way to its program, over the program, and over further hard links of it; a
  * program with many names (busybox) is left alone, only the command's own names are covered.
