@@ -322,5 +322,5 @@ bool mount_line_is_dead_shim(const MountLine *mount)
 
 bool mount_line_place(const MountLine *mount, char *ret, size_t room)
 {
-    return unescape(mount->mount, ret, room);
+    return piece_unescape(mount->mount, ret, room);
 }
