@@ -17,7 +17,7 @@ usage="usage: harden-container.sh --base-image IMAGE --lock-binaries NAME[,NAME.
 Makes of IMAGE one in which the shims of Clawrden stand in the place of commands.
   --base-image IMAGE    any image that is here, or scratch
   --lock-binaries LIST  commands by name (all their versions and aliases) or absolute path; one
-                        that the image lacks gets only a shim
+                        by name that the image lacks gets only a shim
   --output-image NAME   what the new image is called
   --user USER           who the prisoner is (default: the image's user; 1000:1000 if that is root)
   --allow-root          let that be uid 0, who can undo all of this
@@ -63,7 +63,10 @@ while [ $# -gt 0 ]; do
         value=$1
         shift
         ;;
-    --*=*) value=${option#*=} option=${option%%=*} ;;
+    --*=*)
+        value=${option#*=} option=${option%%=*}
+        case $option in --allow-root | --dry-run | --help) misused "$option takes no value" ;; esac
+        ;;
     *) misused "what is $option?" ;;
     esac
     case $option in
@@ -89,6 +92,13 @@ for name in "$base" "$output"; do
     case $name in *[!A-Za-z0-9._/:@-]* | -*) misused "an image is named by letters, digits and ._/:@-" ;; esac
 done
 
+# As the engine would say at the very end (the distribution project's grammar of references).
+domain='([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*(:[0-9]+)?'
+part='[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*'
+printf '%s\n' "$output" | grep -qxE "($domain/)?$part(/$part)*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?" ||
+    misused "--output-image $output: an image is called NAME or NAME:TAG, the name in small letters"
+[ "${output%%:*}" != scratch ] || misused "--output-image $output: no image can be called scratch"
+
 docker=${DOCKER:-docker}
 command -v "$docker" >/dev/null 2>&1 || die "there is no $docker here (package docker.io)"
 command -v tar >/dev/null 2>&1 || die "tar is missing"
@@ -103,6 +113,17 @@ if [ -z "$shim" ]; then
     done
 fi
 [ -f "$shim" ] || die "there is no shim at $shim: build it (make), or say where with --shim FILE"
+
+[ -d "${TMPDIR:-/var/tmp}" ] || die "TMPDIR: there is no directory $TMPDIR"
+
+set -- --check --lock-binaries "$names" --user "$user" --shim "$shim"
+code=0
+problem=$(sh "$install" "$@" 2>&1) || code=$?
+case $code in
+0) ;;
+2) misused "$problem" ;;
+*) die "$problem" ;;
+esac
 
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/clawrden-harden.XXXXXX")
 container='' image='' empty=''

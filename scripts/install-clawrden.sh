@@ -29,7 +29,8 @@ Puts Clawrden's shims in the place of commands. Run it as root in a Dockerfile:
   USER 1000:1000
   ENV PATH=/usr/local/sbin:\$PATH
 options:
-  --lock-binaries LIST  commands by name (all their versions and aliases) or absolute path
+  --lock-binaries LIST  commands by name (all their versions and aliases) or absolute path; by
+                        name also such as the image lacks: they get a shim
   --user USER           who the prisoner will be (default: 1000:1000)
   --allow-root          let that be uid 0, who can undo all of this
   --shim FILE           the shim (default: clawrden-shim beside this script, or as installed)
@@ -46,21 +47,25 @@ say() {
 }
 
 die() { # WHY...
-    printf '%s: %s\n' "$me" "$*" >&2
+    [ -n "$check" ] || printf '%s: ' "$me" >&2
+    printf '%s\n' "$*" >&2
     exit 1
 }
 
 misused() { # WHY...
-    printf '%s: %s\n%s\n' "$me" "$*" "$usage" >&2
+    [ -n "$check" ] || set -- "$me: $*
+$usage"
+    printf '%s\n' "$*" >&2
     exit 2
 }
 
-names='' user='' allow_root='' shim='' dry_run='' root='' with_root='' here_too='' search_path=$PATH changes=''
+# --check is harden-container.sh's: look at the options alone, and say what is wrong in bare words.
+check='' names='' user='' allow_root='' shim='' dry_run='' root='' with_root='' here_too='' search_path=$PATH changes=''
 while [ $# -gt 0 ]; do
     option=$1 value=''
     shift
     case $option in
-    --allow-root | --dry-run | --on-this-machine | --help) ;;
+    --allow-root | --dry-run | --on-this-machine | --check | --help) ;;
     --lock-binaries | --user | --shim | --root | --path | --changes)
         [ $# -gt 0 ] || misused "$option needs a value"
         value=$1
@@ -68,6 +73,9 @@ while [ $# -gt 0 ]; do
         ;;
     --*=*)
         value=${option#*=} option=${option%%=*}
+        case $option in
+        --allow-root | --dry-run | --on-this-machine | --check | --help) misused "$option takes no value" ;;
+        esac
         ;;
     *) misused "what is $option?" ;;
     esac
@@ -83,6 +91,7 @@ while [ $# -gt 0 ]; do
     --shim) shim=$value ;;
     --root) root=${value%/} with_root=1 ;;
     --on-this-machine) here_too=1 ;;
+    --check) check=1 ;;
     --path) search_path=$value ;;
     --changes) changes=$value ;;
     *) misused "what is $option?" ;;
@@ -116,7 +125,7 @@ is_container() {
         namespace=$(readlink /proc/self/ns/pid) && [ "$namespace" != 'pid:[4026531836]' ]
     }
 }
-[ -n "$root$dry_run$here_too" ] || is_container ||
+[ -n "$root$dry_run$here_too$check" ] || is_container ||
     die "this is neither a container nor the build of an image, and every user of this machine would" \
         "get shims in the place of these commands; if that is wanted, say --on-this-machine"
 for tool in cat chmod cmp cp find grep head id ln ls mkdir mktemp mv readlink rm sort tr wc; do
@@ -135,15 +144,40 @@ if [ -z "$shim" ]; then
 fi
 [ -f "$shim" ] || die "there is no shim at $shim: say where with --shim FILE"
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/clawrden.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-trap 'exit 1' HUP INT TERM
-
 is_shim() { # FILE: by its mark (an ELF note, which strip(1) keeps)
     [ "$(wc -c <"$1")" -le 65536 ] && head -c 4 "$1" | grep -q ELF && grep -q 'Clawrden' "$1" &&
         grep -q 'clawrden-shim COMMAND' "$1"
 }
 is_shim "$shim" || die "$shim is no clawrden-shim"
+
+unsigned() { # DIGITS: an id that there can be (the last one means none) → $unsigned
+    unsigned=$1
+    while :; do
+        case $unsigned in 0?*) unsigned=${unsigned#0} ;; *) break ;; esac
+    done
+    case $unsigned in
+    *[!0-9]* | ???????????*) misused "--user $user: there is no id $1" ;;
+    esac
+    [ "$unsigned" -lt 4294967295 ] || misused "--user $user: there is no id $1"
+}
+
+read_user() { # → $who, $group
+    [ -n "$user" ] || user=1000:1000
+    who=${user%%:*} group=''
+    case $user in *:*) group=${user#*:} ;; esac
+    case $who$group in *[!A-Za-z0-9._-]*) misused "--user $user: neither UID[:GID] nor a name" ;; esac
+    case $user in :* | *:) misused "--user $user: neither UID[:GID] nor a name" ;; esac
+    case $group in '' | *[!0-9]*) ;; *) unsigned "$group" ;; esac
+    case $who in *[!0-9]*) ;; *) unsigned "$who" ;; esac
+}
+
+read_user
+[ -d "${TMPDIR:-/tmp}" ] || die "TMPDIR: there is no directory $TMPDIR"
+[ -z "$check" ] || exit 0
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/clawrden.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
 
 # PATH of the image → $resolved, with every link followed below the root. Fails on a loop.
 resolve() {
@@ -282,7 +316,10 @@ find_name() {
         done <"$work/directories"
         ;;
     esac
-    [ -n "$found" ] || say "$name: not in this image: only a shim"
+    if [ -z "$found" ]; then
+        case $name in /*) die "there is no program $name in this image" ;; esac
+        say "$name: not in this image: only a shim"
+    fi
     grep -q "^${name##*/} " "$work/aliases" || printf '%s -\n' "${name##*/}" >>"$work/aliases"
 }
 
@@ -329,21 +366,16 @@ account() { # FILE FIELD VALUE → the line of passwd or group
 }
 
 check_user() {
-    [ -n "$user" ] || user=1000:1000
-    who=${user%%:*} group=''
-    case $user in *:*) group=${user#*:} ;; esac
-    case $who$group in *[!A-Za-z0-9._-]*) misused "--user $user: neither UID[:GID] nor a name" ;; esac
+    read_user
     case $who in
-    '') misused "--user $user: neither UID[:GID] nor a name" ;;
     *[!0-9]*)
         line=$(account /etc/passwd 1 "$who") || die "--user $user: the image has no user $who"
         uid=${line#*:*:} uid=${uid%%:*}
         ;;
     *) uid=$who ;;
     esac
-    while :; do
-        case $uid in 0?*) uid=${uid#0} ;; *) break ;; esac
-    done
+    unsigned "$uid"
+    uid=$unsigned
     case $uid in
     0)
         [ -n "$allow_root" ] ||

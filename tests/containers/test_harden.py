@@ -455,6 +455,16 @@ def test_a_dry_run_changes_nothing_and_says_all(engine):
     (["--shim", "/nonexistent"], 1, "no shim at /nonexistent"),
     (["--output-image", "-q"], 2, "an image is named by"),
     (["--frobnicate"], 2, "what is --frobnicate?"),
+    (["--output-image", "Bad"], 2, "in small letters"),
+    (["--output-image", "x:1:2"], 2, "in small letters"),
+    (["--output-image", "scratch"], 2, "can be called scratch"),
+    (["--lock-binaries", "/nosuch/thing"], 1, "no program /nosuch/thing"),
+    (["--lock-binaries", "/usr/bin"], 1, "no program /usr/bin"),
+    (["--user", "4294967296"], 2, "there is no id 4294967296"),
+    (["--user", "1000:4294967295"], 2, "there is no id 4294967295"),
+    (["--user", "1000:"], 2, "neither UID"),
+    (["--user", "00:5"], 1, "is root"),
+    (["--dry-run=no"], 2, "--dry-run takes no value"),
     (["-H", "unix:///nonexistent.sock"], 1, "the engine does not answer"),
     (["--user"], 2, "--user needs a value"),
 ])
@@ -468,6 +478,19 @@ def test_an_error_names_its_cause(engine, arguments, code, words):
                                env={**engine.environment(), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
     result = harness.finish(process, timeout=60)
     assert result.code == code and words in result.stderr, result
+    usages = [line for line in result.stderr.splitlines() if line.startswith("usage: ")]
+    assert len(usages) == (code == 2) and all("harden-container.sh" in line for line in usages), result
+
+
+def test_a_directory_for_temporary_files_that_is_none(engine):
+    engine.image("alpine:shaped")
+    process = subprocess.Popen(
+        ["sh", f"{SCRIPTS}/harden-container.sh", "--base-image", "alpine:shaped", "--lock-binaries", "git",
+         "--output-image", "test:never", "--shim", harness.program("clawrden-shim")],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**engine.environment(), "PATH": images.PATH, "TMPDIR": "/nonexistent"})
+    result = harness.finish(process, timeout=60)
+    assert result.code == 1 and "there is no directory /nonexistent" in result.stderr, result
 
 
 # In a Dockerfile.
