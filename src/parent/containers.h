@@ -4,8 +4,8 @@
  *
  * A jail of labels belongs to one container. A name that the policy or an operator has given to a
  * jail, or that another container has, is refused: labels may come from whoever made an image, and
- * a jail's name decides which rules apply. The container then runs ungoverned, and that is shown. So
- * it is when the policy or an operator takes the name later, for as long as they have it.
+ * a jail's name decides which rules apply. The container then runs ungoverned, and that is shown.
+ * So it is when the policy or an operator takes the name later, for as long as they have it.
  */
 #pragma once
 
