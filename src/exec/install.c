@@ -27,6 +27,7 @@
 #define PLACE "run/clawrden"
 #define LINKS "/" PLACE "/bin/"
 #define SHIM "clawrden-shim"
+#define DEAD_JAILS_MAX 16
 #define HOPS_MAX 16            /* symbolic links on the way to a program */
 #define DIRECTORIES_MAX 24     /* of PATH */
 #define ENTRIES_MAX 20000      /* of a directory, looked through for hard links */
@@ -45,7 +46,7 @@ typedef struct Install {
     int shim_fd;
     struct stat shim;
     InstallMounts mounts;
-    bool changed; /* something had to be done */
+    bool changed;   /* something had to be done */
     Directory directories[DIRECTORIES_MAX];
     size_t n_directories;
     char *why;
@@ -202,21 +203,41 @@ static const char *place_problem(int error)
     }
 }
 
+/* /run/clawrden as it is. A jail that is no more, whose directory has been removed, is taken away:
+ * nothing can be mounted over it. A descriptor or -errno. */
+static int open_place(Install *install, struct stat *ret)
+{
+    for (unsigned i = 0; i < DEAD_JAILS_MAX; i++) {
+        _cleanup_fd_ int fd = open_making(install, PLACE);
+        if (fd < 0)
+            return fd;
+        if (fstat(fd, ret) < 0)
+            return -errno;
+        if (!is_mount_root(fd) || ret->st_nlink > 0)
+            return TAKE_FD(fd);
+        int result = install_mounts_detach(&install->mounts, fd);
+        if (result < 0)
+            return result;
+        install->changed = true;
+    }
+    return -ELOOP;
+}
+
 /* 0, or a negative error whose reason has been noted. */
 static int place_jail(Install *install, int tree_fd, const struct stat *jail)
 {
     struct stat there;
 
-    _cleanup_fd_ int target_fd = open_making(install, PLACE);
-    if (target_fd < 0 || fstat(target_fd, &there) < 0) {
-        note(install, "%s", place_problem(target_fd < 0 ? target_fd : -errno));
+    _cleanup_fd_ int target_fd = open_place(install, &there);
+    if (target_fd < 0) {
+        note(install, "%s", place_problem(target_fd));
         return -1;
     }
-    if (is_mount_root(target_fd) && !is_same(&there, jail) && there.st_nlink > 0) {
+    if (is_mount_root(target_fd) && !is_same(&there, jail)) {
         note(install, "something else is mounted at /" PLACE " of the container");
         return -1;
     }
-    if (!is_same(&there, jail)) { /* also over a jail that is no more: its directory is removed */
+    if (!is_same(&there, jail)) {
         int result = put_mount(install, tree_fd, target_fd);
         if (result < 0) {
             note(install, "the jail cannot be mounted at /" PLACE ": %s", problem(result));
@@ -555,6 +576,9 @@ InstallResult install_into(const InstallOrder *order, int init_pidfd, int root_f
     int result = install_mounts_join(&install->mounts, root_fd);
     if (result < 0)
         note(install, "the container's mounts cannot be read: %s", strerror(-result));
+    if (result == 0 &&
+        (result = install_mounts_sweep(&install->mounts, root_fd, &install->changed)) < 0)
+        note(install, "shims of a jail that is no more cannot be taken away: %s", problem(result));
     if (result == 0)
         result = place_jail(install, tree_fd, &jail);
     if (result == 0 && order->hardened) /* first: a name that is covered leads nowhere any more */

@@ -171,3 +171,41 @@ def test_a_file_system_that_does_not_answer_stops_nobody_else(engine, make, plac
     assert "no usable cgroup2" not in warden.log()
     dead.close()
     harness.wait_for(lambda: not os.path.exists(f"/proc/{dead.asked[0]}"), what="its end")
+
+
+# A jail that is replaced.
+
+@pytest.mark.parametrize("mode", ["plain", "hardened"])
+def test_a_renamed_container_keeps_its_jail(engine, make, mode):  # noqa: F811
+    warden = make()
+    container = start(engine, mode=mode, options=["--name", "before"])
+    governed(warden, container, "before")
+    engine.docker("rename", "before", "after")
+    harness.wait_for(lambda: known(warden)[container.id]["name"] == "after", 30, "its new name")
+    governed(warden, container, "before")
+    assert is_intercepted(warden, container) and container.exec("id", options=["--user", "1000:1000"]).code == 0
+    warden.terminate()
+    warden.start()
+    governed(warden, container, "after")  # another jail, in the place of the one that is no more
+    assert is_intercepted(warden, container) and container.exec("id", options=["--user", "1000:1000"]).code == 0
+
+
+@pytest.mark.parametrize("mode", ["plain", "hardened"])
+def test_a_jail_that_was_removed_is_put_in_anew(engine, make, mode):  # noqa: F811
+    warden = make()
+    container = start(engine, mode=mode, jail="again")
+    governed(warden, container, "again")
+    directory = os.path.dirname(warden.socket_path("again"))
+    options, warden.options = warden.options, []
+    warden.terminate()
+    warden.start()
+    harness.wait_for(lambda: warden.cli("status").code == 0, what="an answer")
+    shutil.rmtree(directory, ignore_errors=True)
+    warden.terminate()
+    warden.options = options
+    warden.start()
+    governed(warden, container, "again")
+    assert is_intercepted(warden, container, "/usr/bin/id" if mode == "hardened" else "id")
+    assert container.exec("id", options=["--user", "1000:1000"]).code == 0
+    mounts = container.exec("cat", "/proc/self/mountinfo", options=["--user", "0"]).stdout
+    assert "deleted" not in mounts, mounts
