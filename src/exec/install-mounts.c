@@ -174,3 +174,14 @@ int install_mounts_sweep(InstallMounts *mounts, int root_fd, bool *ret_any)
     }
     return result < 0 ? result : read_mounts(mounts, "self/mountinfo", &mounts->inside);
 }
+
+size_t install_mounts_count_shims(const InstallMounts *mounts)
+{
+    char place[PATH_MAX];
+    const char *rest = mounts->inside;
+    size_t count = 0;
+
+    while (rest && mounts_next_shim(&rest, place, sizeof place))
+        count++;
+    return count;
+}

@@ -40,3 +40,5 @@ int install_mounts_detach(InstallMounts *mounts, int fd);
 /* Takes away the shims of jails that are no more: they are not known as shims any longer, and
  * nothing can be mounted over them. `ret_any` is set when there was one. 0 or -errno. */
 int install_mounts_sweep(InstallMounts *mounts, int root_fd, bool *ret_any);
+/* How many shims are mounted. */
+size_t install_mounts_count_shims(const InstallMounts *mounts);

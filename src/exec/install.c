@@ -23,6 +23,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "exec/install-mounts.h"
+#include "exec/join.h"
 
 #define PLACE "run/clawrden"
 #define LINKS "/" PLACE "/bin/"
@@ -46,6 +47,7 @@ typedef struct Install {
     int shim_fd;
     struct stat shim;
     InstallMounts mounts;
+    size_t n_shims; /* mounted */
     bool changed;   /* something had to be done */
     Directory directories[DIRECTORIES_MAX];
     size_t n_directories;
@@ -121,6 +123,8 @@ static const char *problem(int error)
     case ENOTUNIQ:
         return "the mount there is shared (its propagation), so that others would see what is "
                "mounted";
+    case E2BIG:
+        return "there would be too many mounted shims: govern fewer commands";
     default:
         return strerror(-error);
     }
@@ -272,10 +276,13 @@ static int cover(Install *install, int entry_fd)
         return -EISDIR;
     if (is_same(&status, &install->shim))
         return 0;
+    if (install->n_shims >= JOIN_SHIMS_MAX)
+        return -E2BIG;
     _cleanup_fd_ int tree_fd = clone_tree(install->shim_fd);
     if (tree_fd < 0)
         return tree_fd;
     install->changed = true;
+    install->n_shims++;
     return put_mount(install, tree_fd, entry_fd);
 }
 
@@ -419,8 +426,10 @@ static bool has_many_names(const char *path)
 }
 
 /* Covers what else in PATH is the same file. */
-static void cover_hard_links(Install *install, const struct stat *program)
+static int cover_hard_links(Install *install, const struct stat *program)
 {
+    int result = 0;
+
     for (size_t i = 0; i < install->n_directories; i++) {
         size_t left = ENTRIES_MAX;
         struct stat status;
@@ -435,9 +444,12 @@ static void cover_hard_links(Install *install, const struct stat *program)
             _cleanup_fd_ int entry_fd =
                 open_plainly(install->directories[i].fd, entry->d_name, O_PATH | O_NOFOLLOW);
             if (entry_fd >= 0 && fstat(entry_fd, &status) == 0 && is_same(&status, program))
-                (void)cover(install, entry_fd);
+                result = cover(install, entry_fd);
+            if (result < 0)
+                return result;
         }
     }
+    return 0;
 }
 
 /* The path that a symbolic link at `path` leads to. False: none that can be. */
@@ -488,7 +500,7 @@ static int cover_chain(Install *install, const char *start)
     fd_close_many(fds, count);
     if (result == 0 && is_program && status.st_nlink > 1 && !has_many_names(path) &&
         !(spared || has_many_names(start)))
-        cover_hard_links(install, &status);
+        result = cover_hard_links(install, &status);
     return result;
 }
 
@@ -579,6 +591,7 @@ InstallResult install_into(const InstallOrder *order, int init_pidfd, int root_f
     if (result == 0 &&
         (result = install_mounts_sweep(&install->mounts, root_fd, &install->changed)) < 0)
         note(install, "shims of a jail that is no more cannot be taken away: %s", problem(result));
+    install->n_shims = install_mounts_count_shims(&install->mounts);
     if (result == 0)
         result = place_jail(install, tree_fd, &jail);
     if (result == 0 && order->hardened) /* first: a name that is covered leads nowhere any more */

@@ -209,3 +209,30 @@ def test_a_jail_that_was_removed_is_put_in_anew(engine, make, mode):  # noqa: F8
     assert container.exec("id", options=["--user", "1000:1000"]).code == 0
     mounts = container.exec("cat", "/proc/self/mountinfo", options=["--user", "0"]).stdout
     assert "deleted" not in mounts, mounts
+
+
+# Many commands.
+
+def test_every_command_of_a_large_hardened_jail_runs(engine, make_warden):
+    engine.image("debian:bookworm")
+    warden = make_warden(warden_options={"options": ["--engine", engine.url]}, default_action="allow")
+    first = engine.start_container("debian:bookworm", "sleep", "600")
+    listed = first.exec("ls", "/usr/bin").stdout.split()
+    names = [name for name in listed if name not in ("[", "sh", "dash", "cat")][:256]
+    container = start(engine, cmds=",".join(names), mode="hardened", command=("/bin/sleep", "600"))
+    governed(warden, container)
+    with open(f"/proc/{container.pid}/mountinfo", encoding="utf-8") as text:
+        assert len([line for line in text if "clawrden-shim" in line]) > 256
+    for name in (names[0], names[-1], names[-2], "id", "uname"):
+        if name in names:
+            found = container.exec(name, "--version", options=["--user", "1000:1000"])
+            assert found.code != 127, (name, found)
+
+
+def test_more_mounted_shims_than_a_command_can_be_given_are_refused(engine, make):  # noqa: F811
+    warden = make()
+    engine.image("debian:bookworm")
+    engine.build("many", "FROM debian:bookworm\nRUN for d in a b c d e f g h i j; do mkdir /$d; for n in $(seq 256); do "
+                         "echo > /$d/c$n; done; done\nENV PATH=/a:/b:/c:/d:/e:/f:/g:/h:/i:/j:/usr/bin:/bin\n")
+    container = start(engine, "many", cmds=",".join(f"c{n}" for n in range(1, 257)), mode="hardened")
+    assert "too many mounted shims" in ungoverned(warden, container)
