@@ -21,6 +21,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "exec/container-private.h"
+#include "exec/join.h"
 
 #define PROC_TEXT_MAX (64u * 1024)
 #define MOUNTINFO_MAX (4u * 1024 * 1024)
@@ -291,13 +292,17 @@ void container_forget_shims(Container *container)
     container->n_shims = 0;
 }
 
-/* Where shims are mounted now. 0 or -ENOMEM. */
+/* Where shims are mounted now. 0, -E2BIG or -ENOMEM. */
 static int take_shims(Container *container, const char *mountinfo)
 {
     char place[PATH_MAX];
+    size_t size = 0;
 
     container_forget_shims(container);
     while (mounts_next_shim(&mountinfo, place, sizeof place)) {
+        size += strlen(place) + sizeof(uint32_t) + 1;
+        if (container->n_shims == JOIN_SHIMS_MAX || size > JOIN_SHIMS_SIZE_MAX)
+            return -E2BIG;
         char **grown = realloc(container->shims, (container->n_shims + 1) * sizeof *grown);
         if (!grown)
             return -ENOMEM;
@@ -331,7 +336,10 @@ int container_check_mounts(Container *container, char why[static CONTAINER_WHY_M
             "the container has a cgroup file system that it can write to (%.*s), "
             "with which a prisoner can be whoever it likes; mount it read-only",
             (int)(place.size < 80 ? place.size : 80), place.at);
-    if (take_shims(container, text) < 0)
+    int result = take_shims(container, text);
+    if (result == -E2BIG)
+        (void)container_refuse(container->why, "there are too many mounted shims in the container");
+    else if (result < 0)
         return container_refuse(why, "out of memory");
     container->are_mounts_known = true;
     memcpy(why, container->why, sizeof container->why);

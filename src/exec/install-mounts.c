@@ -5,11 +5,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -119,4 +123,65 @@ int install_mounts_may_cover(InstallMounts *mounts, int fd)
     if (result < 0)
         return result;
     return mount.is_shared ? -ENOTUNIQ : 0;
+}
+
+/* By a descriptor: whatever is its path by now. */
+int install_mounts_detach(InstallMounts *mounts, int fd)
+{
+    char path[32];
+    MountLine mount;
+    uint64_t id;
+
+    int result = mount_of(fd, &id);
+    if (result == 0)
+        result = find_mount(mounts, id, &mount);
+    if (result == 0)
+        result = find_mount(mounts, mount.parent, &mount); /* it is its peers that would see it */
+    if (result < 0 || mount.is_shared)
+        return result < 0 ? result : -ENOTUNIQ;
+    (void)snprintf(path, sizeof path, "self/fd/%d", fd);
+    if (fchdir(mounts->proc_fd) < 0)
+        return -errno;
+    return umount2(path, MNT_DETACH) < 0 ? -errno : 0;
+}
+
+static int sweep_one(InstallMounts *mounts, int root_fd, const MountLine *mount)
+{
+    char path[PATH_MAX];
+    const struct open_how how = {.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+                                 .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS};
+    uint64_t id, wanted = mount->id;
+
+    if (!mount_line_place(mount, path, sizeof path))
+        return -ENAMETOOLONG;
+    _cleanup_fd_ int fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof how);
+    if (fd < 0 || mount_of(fd, &id) < 0 || id != wanted)
+        return 0; /* something else lies over it */
+    return install_mounts_detach(mounts, fd);
+}
+
+int install_mounts_sweep(InstallMounts *mounts, int root_fd, bool *ret_any)
+{
+    _cleanup_free_ char *text = NULL;
+    MountLine mount;
+
+    int result = read_mounts(mounts, "self/mountinfo", &text);
+    for (const char *rest = text; result == 0 && mount_line_next(&rest, &mount);) {
+        if (!mount_line_is_dead_shim(&mount))
+            continue;
+        result = sweep_one(mounts, root_fd, &mount);
+        *ret_any = true;
+    }
+    return result < 0 ? result : read_mounts(mounts, "self/mountinfo", &mounts->inside);
+}
+
+size_t install_mounts_count_shims(const InstallMounts *mounts)
+{
+    char place[PATH_MAX];
+    const char *rest = mounts->inside;
+    size_t count = 0;
+
+    while (rest && mounts_next_shim(&rest, place, sizeof place))
+        count++;
+    return count;
 }

@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,3 +34,11 @@ int install_mounts_may_make(InstallMounts *mounts, int directory_fd);
 /* May anything be mounted over this, or unmounted from there? 0, or -ENOTUNIQ when others would see
  * it as well. */
 int install_mounts_may_cover(InstallMounts *mounts, int fd);
+
+/* Takes away the mount whose root `fd` is. 0, -ENOTUNIQ as above, -errno. */
+int install_mounts_detach(InstallMounts *mounts, int fd);
+/* Takes away the shims of jails that are no more: they are not known as shims any longer, and
+ * nothing can be mounted over them. `ret_any` is set when there was one. 0 or -errno. */
+int install_mounts_sweep(InstallMounts *mounts, int root_fd, bool *ret_any);
+/* How many shims are mounted. */
+size_t install_mounts_count_shims(const InstallMounts *mounts);

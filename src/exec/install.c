@@ -23,10 +23,12 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "exec/install-mounts.h"
+#include "exec/join.h"
 
 #define PLACE "run/clawrden"
 #define LINKS "/" PLACE "/bin/"
 #define SHIM "clawrden-shim"
+#define DEAD_JAILS_MAX 16
 #define HOPS_MAX 16            /* symbolic links on the way to a program */
 #define DIRECTORIES_MAX 24     /* of PATH */
 #define ENTRIES_MAX 20000      /* of a directory, looked through for hard links */
@@ -45,7 +47,8 @@ typedef struct Install {
     int shim_fd;
     struct stat shim;
     InstallMounts mounts;
-    bool changed; /* something had to be done */
+    size_t n_shims; /* mounted */
+    bool changed;   /* something had to be done */
     Directory directories[DIRECTORIES_MAX];
     size_t n_directories;
     char *why;
@@ -120,6 +123,8 @@ static const char *problem(int error)
     case ENOTUNIQ:
         return "the mount there is shared (its propagation), so that others would see what is "
                "mounted";
+    case E2BIG:
+        return "there would be too many mounted shims: govern fewer commands";
     default:
         return strerror(-error);
     }
@@ -202,21 +207,41 @@ static const char *place_problem(int error)
     }
 }
 
+/* /run/clawrden as it is. A jail that is no more, whose directory has been removed, is taken away:
+ * nothing can be mounted over it. A descriptor or -errno. */
+static int open_place(Install *install, struct stat *ret)
+{
+    for (unsigned i = 0; i < DEAD_JAILS_MAX; i++) {
+        _cleanup_fd_ int fd = open_making(install, PLACE);
+        if (fd < 0)
+            return fd;
+        if (fstat(fd, ret) < 0)
+            return -errno;
+        if (!is_mount_root(fd) || ret->st_nlink > 0)
+            return TAKE_FD(fd);
+        int result = install_mounts_detach(&install->mounts, fd);
+        if (result < 0)
+            return result;
+        install->changed = true;
+    }
+    return -ELOOP;
+}
+
 /* 0, or a negative error whose reason has been noted. */
 static int place_jail(Install *install, int tree_fd, const struct stat *jail)
 {
     struct stat there;
 
-    _cleanup_fd_ int target_fd = open_making(install, PLACE);
-    if (target_fd < 0 || fstat(target_fd, &there) < 0) {
-        note(install, "%s", place_problem(target_fd < 0 ? target_fd : -errno));
+    _cleanup_fd_ int target_fd = open_place(install, &there);
+    if (target_fd < 0) {
+        note(install, "%s", place_problem(target_fd));
         return -1;
     }
-    if (is_mount_root(target_fd) && !is_same(&there, jail) && there.st_nlink > 0) {
+    if (is_mount_root(target_fd) && !is_same(&there, jail)) {
         note(install, "something else is mounted at /" PLACE " of the container");
         return -1;
     }
-    if (!is_same(&there, jail)) { /* also over a jail that is no more: its directory is removed */
+    if (!is_same(&there, jail)) {
         int result = put_mount(install, tree_fd, target_fd);
         if (result < 0) {
             note(install, "the jail cannot be mounted at /" PLACE ": %s", problem(result));
@@ -251,10 +276,13 @@ static int cover(Install *install, int entry_fd)
         return -EISDIR;
     if (is_same(&status, &install->shim))
         return 0;
+    if (install->n_shims >= JOIN_SHIMS_MAX)
+        return -E2BIG;
     _cleanup_fd_ int tree_fd = clone_tree(install->shim_fd);
     if (tree_fd < 0)
         return tree_fd;
     install->changed = true;
+    install->n_shims++;
     return put_mount(install, tree_fd, entry_fd);
 }
 
@@ -398,8 +426,10 @@ static bool has_many_names(const char *path)
 }
 
 /* Covers what else in PATH is the same file. */
-static void cover_hard_links(Install *install, const struct stat *program)
+static int cover_hard_links(Install *install, const struct stat *program)
 {
+    int result = 0;
+
     for (size_t i = 0; i < install->n_directories; i++) {
         size_t left = ENTRIES_MAX;
         struct stat status;
@@ -414,9 +444,12 @@ static void cover_hard_links(Install *install, const struct stat *program)
             _cleanup_fd_ int entry_fd =
                 open_plainly(install->directories[i].fd, entry->d_name, O_PATH | O_NOFOLLOW);
             if (entry_fd >= 0 && fstat(entry_fd, &status) == 0 && is_same(&status, program))
-                (void)cover(install, entry_fd);
+                result = cover(install, entry_fd);
+            if (result < 0)
+                return result;
         }
     }
+    return 0;
 }
 
 /* The path that a symbolic link at `path` leads to. False: none that can be. */
@@ -467,7 +500,7 @@ static int cover_chain(Install *install, const char *start)
     fd_close_many(fds, count);
     if (result == 0 && is_program && status.st_nlink > 1 && !has_many_names(path) &&
         !(spared || has_many_names(start)))
-        cover_hard_links(install, &status);
+        result = cover_hard_links(install, &status);
     return result;
 }
 
@@ -555,6 +588,10 @@ InstallResult install_into(const InstallOrder *order, int init_pidfd, int root_f
     int result = install_mounts_join(&install->mounts, root_fd);
     if (result < 0)
         note(install, "the container's mounts cannot be read: %s", strerror(-result));
+    if (result == 0 &&
+        (result = install_mounts_sweep(&install->mounts, root_fd, &install->changed)) < 0)
+        note(install, "shims of a jail that is no more cannot be taken away: %s", problem(result));
+    install->n_shims = install_mounts_count_shims(&install->mounts);
     if (result == 0)
         result = place_jail(install, tree_fd, &jail);
     if (result == 0 && order->hardened) /* first: a name that is covered leads nowhere any more */

@@ -28,7 +28,10 @@
 #include "exec/runner.h"
 
 #define JOIN_CGROUPS_MAX 24u
-#define JOIN_SHIMS_MAX 256u
+/* The shims of a container: it is told of them in one message, and each is taken away for a
+ * command. More are refused when a jail is put into it (install.h), or when its mounts are read. */
+#define JOIN_SHIMS_MAX 2048u
+#define JOIN_SHIMS_SIZE_MAX (128u << 10) /* of their paths: less than a socket's buffer */
 #define JOIN_LABEL_MAX 256u
 
 /* The container, as RUNNER_JOIN carries it. Strings point into the message. */

@@ -46,6 +46,7 @@ struct EngineSide {
     LabelledContainer *containers;
     size_t n_containers, n_jails;
     uint64_t next_key;
+    uint64_t swept_key; /* the last one from before the jails of an earlier run were removed */
     bool connected, is_known; /* the engine answers; all that run have been told once */
     char words[WORDS_MAX];
 };
@@ -305,6 +306,10 @@ static void on_installed(Parent *parent, const LinkFrame *frame)
         return; /* it is gone, or another installation has taken its place */
     container->key = 0;
     keep_words(words, sizeof words, why);
+    if (result == INSTALL_FAILED && frame->key <= parent->engine->swept_key) {
+        install(parent, container); /* what was in its place may be gone */
+        return;
+    }
     if (result == INSTALL_FAILED) {
         set_state(parent, container, CONTAINER_UNGOVERNED, words);
         return;
@@ -364,14 +369,17 @@ static int on_seen(Parent *parent, const LinkFrame *frame)
 {
     EngineSide *side = parent->engine;
     ContainerSeen seen;
+    char jail[POLICY_JAIL_NAME_SIZE];
 
     if (container_seen_decode(frame->payload, frame->size, &seen) < 0 || !is_id(seen.id))
         return -EPROTO;
     LabelledContainer *container = find(side, seen.id);
     if (!container && !(container = add(side, seen.id)))
         return 0;
-    if (strcmp(container->jail, seen.jail) != 0)
-        give_up_jail(parent, container);
+    /* Labels stay as they are for a container's life. What may change is its own name: the jail
+     * that goes by it is mounted in the container, and keeps the name that it has. */
+    (void)snprintf(jail, sizeof jail, "%s", container->owns_jail ? container->jail : seen.jail);
+    seen.jail = jail;
     if (container->pid != seen.pid) {
         container->seen_us = clock_realtime_us();
         container->has_ungoverned = false;
@@ -424,9 +432,14 @@ static void on_known(Parent *parent)
         forget(parent, container);
         container = side->containers;
     }
-    if (!side->is_known)
-        jails_sweep(parent);
+    if (side->is_known)
+        return;
     side->is_known = true;
+    jails_sweep(parent);
+    side->swept_key = side->next_key;
+    for (container = side->containers; container; container = container->next)
+        if (container->owns_jail && container->state == CONTAINER_UNGOVERNED)
+            settle(parent, container);
 }
 
 static int on_state(Parent *parent, const LinkFrame *frame)
