@@ -157,9 +157,10 @@ void labels_read(const json_t *object, const char *name, const char *id, Labels 
     size_t size;
     const char *enabled = value_of(object, LABEL_ENABLED, &size);
 
-    *ret = (Labels){.enabled = enabled && strcmp(enabled, "false") != 0};
-    if (!ret->enabled)
+    *ret = (Labels){.enabled = false};
+    if (!enabled || strcmp(enabled, "false") == 0)
         return;
+    ret->enabled = true;
     if (strlen(enabled) != size || strcmp(enabled, "true") != 0)
         complain(ret, LABEL_ENABLED, enabled, size, "must be \"true\" or \"false\"");
     read_names(object, ret);
