@@ -18,7 +18,7 @@
 #include "exec/descendants.h"
 #include "exec/keeper.h"
 
-#define END_SOON_MS 2
+#define END_SOON_MS 1
 
 struct Keeper {
     PidRef process;
