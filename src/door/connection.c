@@ -88,8 +88,7 @@ static void stop_feeding(Connection *connection)
     connection->child_fd = fd_close(connection->child_fd);
 }
 
-/* The descriptors and bytes are the command's now, or nobody's. */
-static void release(Connection *connection)
+void connection_release(Connection *connection)
 {
     stop_feeding(connection);
     fd_close_many(connection->fds, connection->n_fds);
@@ -110,7 +109,7 @@ Connection *connection_free(Connection *connection)
         event_free(connection->writable);
     connection->readable = connection->writable = NULL;
     connection->fd = fd_close(connection->fd); /* first: the shim must not wait for the rest */
-    release(connection);
+    connection_release(connection);
     buffer_done(&connection->frames);
     buffer_done(&connection->out);
     free(connection);
@@ -185,10 +184,7 @@ void connection_refuse(Connection *connection, uint8_t exit_code, const char *te
 static void on_writable(evutil_socket_t fd UNUSED, short what UNUSED, void *userdata)
 {
     Connection *connection = userdata;
-
     flush_out(connection);
-    if (connection->state == CONNECTION_RUNNING) /* the shim has its ack; now there is time */
-        release(connection);
     if (connection->state == CONNECTION_CLOSING && buffer_size(&connection->out) == 0)
         door_connection_gone(connection);
 }

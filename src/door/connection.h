@@ -72,6 +72,9 @@ void connection_send_tick(Connection *connection);
 /* Refuses on the door's own account: message, exit code, and the connection closes. */
 void connection_refuse(Connection *connection, uint8_t exit_code, const char *text);
 
+/* Allowed: the descriptors and bytes are the command's now. */
+void connection_release(Connection *connection);
+
 /* Starts to send the message and descriptors down `fd` (taken), the child's socketpair. */
 int connection_feed_child_take(Connection *connection, int fd);
 

@@ -375,9 +375,11 @@ static void on_warden_frame(Link *link UNUSED, LinkFrame *frame, void *userdata)
     switch (frame->type) {
     case DOOR_ACK: {
         uint8_t ack = reader_u8(&reader);
-        if (ack == SHIM_ACK_ALLOWED)
-            connection->state = CONNECTION_RUNNING;
         connection_send_ack(connection, ack);
+        if (ack == SHIM_ACK_ALLOWED) {
+            connection->state = CONNECTION_RUNNING;
+            connection_release(connection);
+        }
         break;
     }
     case DOOR_MESSAGE:
