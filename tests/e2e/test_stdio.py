@@ -6,6 +6,8 @@ import subprocess
 
 import pytest
 
+import harness
+
 from harness import PRISONER, IS_ROOT, allow, as_user, finish, program
 
 quick = pytest.mark.quick
@@ -134,3 +136,21 @@ def test_a_socket_as_stdin(make_warden):
     ours.sendall(b"by socket")
     ours.close()
     assert finish(process).out == b"by socket"
+
+
+def test_output_has_ended_when_the_shim_has(make_warden):
+    """Agents wait for a process and then read what there is: all of it, with its end, as of any program."""
+    warden = make_warden(harness.allow("echo"))
+    path = warden.stand_in("echo")
+    for number in range(150):
+        read_end, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        process = subprocess.Popen([path, str(number)], stdin=subprocess.DEVNULL,  # pylint: disable=consider-using-with
+                                   stdout=write_end, env=warden.shim_env(), cwd=warden.work,
+                                   **harness.as_user(harness.PRISONER))
+        os.close(write_end)
+        assert process.wait(harness.PATIENCE) == 0
+        try:
+            assert os.read(read_end, 100) == f"{number}\n".encode()
+            assert os.read(read_end, 100) == b"", number  # BlockingIOError: somebody still has it open
+        finally:
+            os.close(read_end)
