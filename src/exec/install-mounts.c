@@ -98,8 +98,8 @@ static bool is_known_outside(const InstallMounts *mounts, Piece device)
 int install_mounts_may_make(InstallMounts *mounts, int directory_fd)
 {
     struct statfs status;
-    MountLine mount;
-    uint64_t id;
+    MountLine mount = {.id = 0};
+    uint64_t id = 0;
 
     int result = mount_of(directory_fd, &id);
     if (result < 0 || id == mounts->root)
@@ -114,8 +114,8 @@ int install_mounts_may_make(InstallMounts *mounts, int directory_fd)
 
 int install_mounts_may_cover(InstallMounts *mounts, int fd)
 {
-    MountLine mount;
-    uint64_t id;
+    MountLine mount = {.id = 0};
+    uint64_t id = 0;
 
     int result = mount_of(fd, &id);
     if (result == 0)
@@ -129,8 +129,8 @@ int install_mounts_may_cover(InstallMounts *mounts, int fd)
 int install_mounts_detach(InstallMounts *mounts, int fd)
 {
     char path[32];
-    MountLine mount;
-    uint64_t id;
+    MountLine mount = {.id = 0};
+    uint64_t id = 0;
 
     int result = mount_of(fd, &id);
     if (result == 0)
@@ -150,7 +150,7 @@ static int sweep_one(InstallMounts *mounts, int root_fd, const MountLine *mount)
     char path[PATH_MAX];
     const struct open_how how = {.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
                                  .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS};
-    uint64_t id, wanted = mount->id;
+    uint64_t id = 0, wanted = mount->id;
 
     if (!mount_line_place(mount, path, sizeof path))
         return -ENAMETOOLONG;

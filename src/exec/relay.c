@@ -106,7 +106,8 @@ static _Noreturn void feed(const Relay *relay, char *bytes)
     const int fd = relay->plan->stdio[STDIN_FILENO];
     ssize_t got = fd >= 0 ? 1 : 0;
 
-    if (write_whole(relay->plan->stream_fd, relay->plan->preface + relay->n_preface,
+    if (relay->plan->preface_size > relay->n_preface &&
+        write_whole(relay->plan->stream_fd, relay->plan->preface + relay->n_preface,
                     relay->plan->preface_size - relay->n_preface) < 0)
         _exit(EXIT_SUCCESS);
     while (got > 0) {
