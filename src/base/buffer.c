@@ -106,6 +106,13 @@ void buffer_put_string(Buffer *buffer, const char *string)
     buffer_put(buffer, text, size + 1);
 }
 
+void buffer_put_strings(Buffer *buffer, const char *const *strings, size_t count)
+{
+    buffer_put_u32(buffer, (uint32_t)count);
+    for (size_t i = 0; i < count; i++)
+        buffer_put_string(buffer, strings[i]);
+}
+
 void buffer_put_blob(Buffer *buffer, const void *bytes, size_t size)
 {
     buffer_put_u32(buffer, (uint32_t)size);
@@ -225,4 +232,23 @@ const char *reader_cstring(Reader *reader)
         return "";
     }
     return reader_bytes(reader, (size_t)(end - reader->next) + 1);
+}
+
+/* Each string takes at least five bytes, so what is allocated is in proportion to what was sent. */
+const char **reader_strings(Reader *reader, size_t *ret_count)
+{
+    size_t count = reader_u32(reader);
+
+    *ret_count = 0;
+    if (count > reader->left / 5) {
+        reader->failed = true;
+        return NULL;
+    }
+    const char **strings = calloc(count + 1, sizeof *strings);
+    if (!strings)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        strings[i] = reader_string(reader);
+    *ret_count = count;
+    return strings;
 }

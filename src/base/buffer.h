@@ -51,6 +51,8 @@ void buffer_put_u32(Buffer *buffer, uint32_t value);
 void buffer_put_u64(Buffer *buffer, uint64_t value);
 /* A u32 length, the bytes, and a NUL that the length does not count. NULL is sent as "". */
 void buffer_put_string(Buffer *buffer, const char *string);
+/* `count` of them, with their number. */
+void buffer_put_strings(Buffer *buffer, const char *const *strings, size_t count);
 void buffer_put_blob(Buffer *buffer, const void *bytes, size_t size);
 /* Text without a terminator. */
 void buffer_puts(Buffer *buffer, const char *text);
@@ -79,6 +81,9 @@ const char *reader_bytes(Reader *reader, size_t size);
 /* What buffer_put_string wrote: NUL-terminated, without inner NULs; points into the input. Never
  * NULL: "" on failure. */
 const char *reader_string(Reader *reader);
+/* What buffer_put_strings wrote: an array that the caller frees, with a NULL at its end. NULL on
+ * failure, and without memory. */
+const char **reader_strings(Reader *reader, size_t *ret_count);
 /* What buffer_put_blob wrote (it may hold NULs). */
 const char *reader_blob(Reader *reader, size_t *ret_size);
 /* A NUL-terminated string that stands in the input without a length. */

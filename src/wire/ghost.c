@@ -6,13 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static void put_strings(Buffer *buffer, const char *const *strings, size_t count)
-{
-    buffer_put_u32(buffer, (uint32_t)count);
-    for (size_t i = 0; i < count; i++)
-        buffer_put_string(buffer, strings[i]);
-}
-
 void ghost_order_encode(Buffer *buffer, const GhostOrder *order)
 {
     buffer_put_string(buffer, order->policy);
@@ -28,27 +21,8 @@ void ghost_order_encode(Buffer *buffer, const GhostOrder *order)
     for (size_t i = 0; i < order->n_groups; i++)
         buffer_put_u32(buffer, order->groups[i]);
     buffer_put_u8(buffer, order->has_stdin);
-    put_strings(buffer, order->argv, order->argc);
-    put_strings(buffer, order->env, order->envc);
-}
-
-/* Each string takes at least five bytes, so what is allocated is in proportion to what was sent. */
-static const char **read_strings(Reader *reader, size_t *ret_count)
-{
-    size_t count = reader_u32(reader);
-
-    *ret_count = 0;
-    if (count > reader->left / 5) {
-        reader->failed = true;
-        return NULL;
-    }
-    const char **strings = calloc(count + 1, sizeof *strings);
-    if (!strings)
-        return NULL;
-    for (size_t i = 0; i < count; i++)
-        strings[i] = reader_string(reader);
-    *ret_count = count;
-    return strings;
+    buffer_put_strings(buffer, order->argv, order->argc);
+    buffer_put_strings(buffer, order->env, order->envc);
 }
 
 int ghost_order_decode(const char *payload, size_t size, gid_t *group_space, GhostOrder *ret)
@@ -71,8 +45,8 @@ int ghost_order_decode(const char *payload, size_t size, gid_t *group_space, Gho
     for (size_t i = 0; i < ret->n_groups; i++)
         group_space[i] = reader_u32(&reader);
     ret->has_stdin = reader_u8(&reader) != 0;
-    ret->argv = read_strings(&reader, &ret->argc);
-    ret->env = read_strings(&reader, &ret->envc);
+    ret->argv = reader_strings(&reader, &ret->argc);
+    ret->env = reader_strings(&reader, &ret->envc);
     if (reader_done(&reader) && ret->argv && ret->env)
         return 0;
     int result = reader_done(&reader) ? -ENOMEM : -EPROTO;

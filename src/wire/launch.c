@@ -102,32 +102,6 @@ static void read_caller(Reader *reader, LaunchOrder *ret)
     }
 }
 
-static void put_strings(Buffer *buffer, const char *const *strings, size_t count)
-{
-    buffer_put_u32(buffer, (uint32_t)count);
-    for (size_t i = 0; i < count; i++)
-        buffer_put_string(buffer, strings[i]);
-}
-
-/* Each string takes at least five bytes, so what is allocated is in proportion to what was sent. */
-static const char **read_strings(Reader *reader, size_t *ret_count)
-{
-    size_t count = reader_u32(reader);
-
-    *ret_count = 0;
-    if (count > reader->left / 5) {
-        reader->failed = true;
-        return NULL;
-    }
-    const char **strings = calloc(count + 1, sizeof *strings);
-    if (!strings)
-        return NULL;
-    for (size_t i = 0; i < count; i++)
-        strings[i] = reader_string(reader);
-    *ret_count = count;
-    return strings;
-}
-
 void launch_encode(Buffer *buffer, const LaunchOrder *order)
 {
     Buffer body = BUFFER_EMPTY(LAUNCH_BODY_MAX);
@@ -140,8 +114,8 @@ void launch_encode(Buffer *buffer, const LaunchOrder *order)
     buffer_put_u64(&body, order->cwd_device);
     buffer_put_u64(&body, order->cwd_inode);
     put_caller(&body, order);
-    put_strings(&body, order->argv, order->argc);
-    put_strings(&body, order->env, order->envc);
+    buffer_put_strings(&body, order->argv, order->argc);
+    buffer_put_strings(&body, order->env, order->envc);
     buffer_put_u32(buffer, LAUNCH_MAGIC);
     buffer_put_u32(buffer, LAUNCH_VERSION);
     buffer_put_u32(buffer, (uint32_t)body.size);
@@ -181,8 +155,8 @@ int launch_decode(const char *body, size_t size, LaunchOrder *ret)
     ret->cwd_device = reader_u64(&reader);
     ret->cwd_inode = reader_u64(&reader);
     read_caller(&reader, ret);
-    ret->argv = read_strings(&reader, &ret->argc);
-    ret->env = read_strings(&reader, &ret->envc);
+    ret->argv = reader_strings(&reader, &ret->argc);
+    ret->env = reader_strings(&reader, &ret->envc);
     const bool is_good = reader_done(&reader) && is_sound(ret);
     if (is_good && ret->argv && ret->env)
         return 0;
