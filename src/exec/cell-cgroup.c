@@ -99,22 +99,32 @@ static void send_signal_to_all(Cell *cell, int signal_number)
     (void)cgroup_leaf_signal(cell->leaf, signal_number);
 }
 
-static void kill_all(Cell *cell)
+void cell_leaf_kill(CgroupLeaf *leaf, const Container *container)
 {
-    int result = cgroup_leaf_kill(cell->leaf);
+    int result = cgroup_leaf_kill(leaf);
     if (result < 0) {
         log_error("cannot kill a cgroup: %s", strerror(-result));
-        (void)cgroup_leaf_signal(cell->leaf, SIGKILL);
+        (void)cgroup_leaf_signal(leaf, SIGKILL);
     }
-    if (cell->container && cell->container->is_frozen)
-        freezer_release_below(cgroup_leaf_directory(cell->leaf));
+    if (container && container->is_frozen)
+        freezer_release_below(cgroup_leaf_directory(leaf));
+}
+
+void cell_leaf_freeze(CgroupLeaf *leaf, bool frozen)
+{
+    int result = cgroup_leaf_freeze(leaf, frozen);
+    if (result < 0)
+        log_error("cannot %s a cgroup: %s", frozen ? "freeze" : "thaw", strerror(-result));
+}
+
+static void kill_all(Cell *cell)
+{
+    cell_leaf_kill(cell->leaf, cell->container);
 }
 
 static void freeze(Cell *cell, bool frozen)
 {
-    int result = cgroup_leaf_freeze(cell->leaf, frozen);
-    if (result < 0)
-        log_error("cannot %s a cgroup: %s", frozen ? "freeze" : "thaw", strerror(-result));
+    cell_leaf_freeze(cell->leaf, frozen);
 }
 
 static void done(Cell *cell)

@@ -161,6 +161,11 @@ int cell_start_joined(CellBlock *block, Container *container, bool is_spare, Cel
 int cell_start(CellBlock *block, CgroupTree *tree, Cell **ret);
 void cell_count_as_dying(Cell *cell);
 
+/* cell-cgroup.c: all that is in a leaf, also where its container (or NULL) is frozen; what fails is
+ * logged. */
+void cell_leaf_kill(CgroupLeaf *leaf, const Container *container);
+void cell_leaf_freeze(CgroupLeaf *leaf, bool frozen);
+
 /* For the kinds. */
 void cell_drain_control(Cell *cell);
 void cell_part(Cell *cell);

@@ -22,10 +22,10 @@
 #include "base/digest.h"
 #include "base/fd.h"
 #include "base/pidref.h"
+#include "exec/container-paths.h"
 #include "exec/freezer.h"
 #include "exec/image.h"
 
-#define MOUNTINFO_MAX (4u * 1024 * 1024)
 /* How long what an earlier run left may take to die. */
 #define SWEEP_MS 2000
 /* What has not died by then may be frozen in a hierarchy of version 1. */

@@ -319,8 +319,3 @@ bool mount_line_is_dead_shim(const MountLine *mount)
 {
     return ends_with(mount->root, "/" SHIM_FILE "//deleted");
 }
-
-bool mount_line_place(const MountLine *mount, char *ret, size_t room)
-{
-    return piece_unescape(mount->mount, ret, room);
-}

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define MOUNTINFO_MAX (4u << 20) /* bytes of it that are read */
+
 /* 64 hexadecimal digits, or LXC's name of at most that length. */
 #define CONTAINER_ID_SIZE 65
 #define CONTAINER_ENGINE_SIZE 16
@@ -23,7 +25,6 @@ typedef struct Piece {
     size_t size;
 } Piece;
 
-bool pieces_equal(Piece a, Piece b);
 bool piece_is(Piece piece, const char *text);
 bool pieces_equal(Piece a, Piece b);
 /* A copy, or NULL without memory. */
@@ -76,5 +77,3 @@ bool mounts_have_writable_cgroup(const char *mountinfo, Piece *ret);
 bool mounts_next_shim(const char **mountinfo, char *ret, size_t room);
 /* Is it a shim whose file has been removed? It is none to mounts_next_shim(). */
 bool mount_line_is_dead_shim(const MountLine *mount);
-/* Where it is mounted, unescaped. False: it does not fit. */
-bool mount_line_place(const MountLine *mount, char *ret, size_t room);

@@ -24,7 +24,6 @@
 #include "exec/join.h"
 
 #define PROC_TEXT_MAX (64u * 1024)
-#define MOUNTINFO_MAX (4u * 1024 * 1024)
 
 /* linux/nsfs.h, Linux 6.11: the pid, as we see it, of process N of that pid namespace. */
 #ifndef NS_GET_TGID_FROM_PIDNS

@@ -17,7 +17,6 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "exec/foreign.h"
-#include "exec/freezer.h"
 #include "wire/shim-protocol.h"
 
 #define COUNTED_MAX 10000u
@@ -26,9 +25,6 @@
 #define REAPED_MS 2u
 #define REAPED_ROUNDS 500u
 #define CLOSE_MS 2000
-/* What a command leaves behind gets this long between TERM and KILL. Its relay has all the time
- * that whoever reads takes. */
-#define LEFTOVERS_GRACE_MS 5000u
 
 struct EngineCommand {
     Executor *executor;
@@ -213,21 +209,12 @@ void engine_command_terminate(EngineCommand *command, bool is_frozen)
 
 void engine_command_kill(EngineCommand *command)
 {
-    int result = cgroup_leaf_kill(command->leaf);
-
-    if (result < 0) {
-        log_error("cannot kill a cgroup: %s", strerror(-result));
-        (void)cgroup_leaf_signal(command->leaf, SIGKILL);
-    }
-    if (command->container->is_frozen)
-        freezer_release_below(cgroup_leaf_directory(command->leaf));
+    cell_leaf_kill(command->leaf, command->container);
 }
 
 void engine_command_freeze(EngineCommand *command, bool frozen)
 {
-    int result = cgroup_leaf_freeze(command->leaf, frozen);
-    if (result < 0)
-        log_error("cannot %s a cgroup: %s", frozen ? "freeze" : "thaw", strerror(-result));
+    cell_leaf_freeze(command->leaf, frozen);
 }
 
 void engine_command_abandon(EngineCommand *command)

@@ -38,6 +38,9 @@ int executor_run(const ProcessContext *context, const ExecutorOptions *options);
 #define PREPARED_PER_DOOR_MAX 256u
 /* From EXEC_OPEN until the runner has the request and knows what would run. */
 #define PREPARE_TIME_MAX_MS 10000u
+/* What a command leaves behind gets this long between TERM and KILL. A relay of its output has all
+ * the time that whoever reads takes. */
+#define LEFTOVERS_GRACE_MS 5000u
 #define REQUEST_BUCKETS 1024u
 
 typedef enum RequestState {

@@ -18,7 +18,6 @@
 #include "exec/container-private.h"
 
 #define CGROUP_TEXT_MAX (64u * 1024)
-#define MOUNTINFO_MAX (4u * 1024 * 1024)
 #define DEPTH_MAX 32u
 #define COUNTED_MAX 5000u
 /* Rounds that a freezer is given to stand still, before its processes are killed all the same. */

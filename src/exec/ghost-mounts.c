@@ -16,7 +16,6 @@
 #include "exec/container-paths.h"
 #include "exec/container-private.h"
 
-#define MOUNTINFO_MAX (4u * 1024 * 1024)
 #define BINDS_MAX 1024u
 /* Where every governed container has its jail's directory. */
 #define JAIL_PLACE "/run/clawrden"

@@ -21,8 +21,6 @@
 #include "base/fd.h"
 #include "exec/container-paths.h"
 
-#define MOUNTINFO_MAX (4u << 20)
-
 static int read_mounts(const InstallMounts *mounts, const char *path, char **text)
 {
     free(TAKE_PTR(*text));
@@ -152,7 +150,7 @@ static int sweep_one(InstallMounts *mounts, int root_fd, const MountLine *mount)
                                  .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS};
     uint64_t id = 0, wanted = mount->id;
 
-    if (!mount_line_place(mount, path, sizeof path))
+    if (!piece_unescape(mount->mount, path, sizeof path))
         return -ENAMETOOLONG;
     _cleanup_fd_ int fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof how);
     if (fd < 0 || mount_of(fd, &id) < 0 || id != wanted)

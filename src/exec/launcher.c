@@ -36,17 +36,6 @@
 #include "exec/seal.h"
 #include "wire/launch.h"
 
-#ifndef __GLIBC__
-/* libsodium's archive is made for glibc with _FORTIFY_SOURCE; this is all that it wants of it. */
-void __explicit_bzero_chk(void *bytes, size_t size, size_t room);
-void __explicit_bzero_chk(void *bytes, size_t size, size_t room)
-{
-    if (size > room)
-        abort();
-    explicit_bzero(bytes, size);
-}
-#endif
-
 static _Noreturn __attribute__((format(printf, 2, 3))) void refuse_to(int code, const char *format,
                                                                       ...)
 {
@@ -167,9 +156,11 @@ static void take_capabilities(const LaunchOrder *order)
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct sets[2];
 
-    for (unsigned long cap = 0; cap < 64 && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
-        if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1 && !(order->bounding >> cap & 1) &&
-            prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+    for (unsigned long cap = 0; cap < 64; cap++) {
+        const int has = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+        if (has < 0)
+            break; /* there is no such capability */
+        if (has == 1 && !(order->bounding >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
             refuse_to(EXIT_WARDEN_FAILED,
                       "the engine's exec could get more capabilities than the caller "
                       "(mirror_engine: joiner takes them away)");

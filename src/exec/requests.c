@@ -20,8 +20,6 @@
 #include "exec/ghost.h"
 #include "exec/refusal.h"
 
-/* What a command leaves behind gets this long between TERM and KILL. */
-#define LEFTOVERS_GRACE_MS 5000u
 /* A kill that did not empty the cell is repeated. */
 #define KILL_AGAIN_MS 1000u
 /* The longest grace an order may ask for. */

@@ -15,17 +15,6 @@
 #include "exec/keeper.h"
 #include "exec/runner.h"
 
-#ifndef __GLIBC__
-/* libsodium's archive is made for glibc with _FORTIFY_SOURCE; this is all that it wants of it. */
-void __explicit_bzero_chk(void *bytes, size_t size, size_t room);
-void __explicit_bzero_chk(void *bytes, size_t size, size_t room)
-{
-    if (size > room)
-        abort();
-    explicit_bzero(bytes, size);
-}
-#endif
-
 /* The first word, and before anything hostile is read (keeper.h). */
 static void keep_memory(int cgroup_fd, const RunnerOrigin *origin)
 {
