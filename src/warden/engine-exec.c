@@ -14,18 +14,6 @@
 #define START_MAX_MS 60000u  /* from the order until the launcher is at work */
 #define RESULT_MAX_MS 10000u /* for the engine's word about an end */
 
-static void to_engine(Request *request, uint16_t type, const Buffer *payload)
-{
-    Warden *warden = request->warden;
-    int result = payload ? payload->error : 0;
-
-    if (result == 0 && warden->engine)
-        result = link_send(warden->engine, type, request->key, payload ? payload->bytes : NULL,
-                           payload ? payload->size : 0);
-    if (result < 0)
-        log_error("the engine process does not take its orders: %s", strerror(-result));
-}
-
 bool engine_exec_is_meant(const Request *request)
 {
     return !request->ghost && request->policy && request->facts &&
@@ -66,7 +54,7 @@ void engine_exec_give_order(Request *request, const Buffer *run_order)
     engine_exec_order_encode(&payload, &(EngineExecOrder){.container = prepared->container,
                                                           .uid = prepared->uid,
                                                           .gid = prepared->gid});
-    to_engine(request, ENGINE_EXEC, &payload);
+    request_to_engine(request, ENGINE_EXEC, &payload);
     buffer_done(&payload);
 }
 
@@ -88,7 +76,7 @@ void engine_exec_ask_result(Request *request, unsigned leftovers)
     request_set_state(request, REQUEST_ENDING);
     request_set_deadline(request, RESULT_MAX_MS);
     if (request->warden->engine)
-        to_engine(request, ENGINE_EXEC_RESULT, NULL);
+        request_to_engine(request, ENGINE_EXEC_RESULT, NULL);
     else
         engine_exec_give_up(request);
 }
@@ -153,5 +141,5 @@ void engine_exec_on_lost(Request *request)
 void engine_exec_retire(Request *request)
 {
     if (request->exec)
-        to_engine(request, ENGINE_EXEC_END, NULL);
+        request_to_engine(request, ENGINE_EXEC_END, NULL);
 }

@@ -24,18 +24,6 @@ void ghost_run_free(GhostRun *run)
     free(run);
 }
 
-static void to_engine(Request *request, uint16_t type, Buffer *payload)
-{
-    Warden *warden = request->warden;
-    int result = payload ? payload->error : 0;
-
-    if (result == 0 && warden->engine)
-        result = link_send(warden->engine, type, request->key, payload ? payload->bytes : NULL,
-                           payload ? payload->size : 0);
-    if (result < 0)
-        log_error("the engine process does not take its orders: %s", strerror(-result));
-}
-
 /* Judgement. */
 
 void ghost_consider(Request *request, const PolicyQuery *query)
@@ -119,7 +107,7 @@ static void send_order(Request *request, uint16_t type)
     Buffer payload = BUFFER_EMPTY(ORDER_MAX);
 
     put_order(request, &payload, type == GHOST_CREATE);
-    to_engine(request, type, &payload);
+    request_to_engine(request, type, &payload);
     buffer_done(&payload);
 }
 
@@ -154,7 +142,7 @@ void ghost_on_relay(Request *request)
 {
     request->child_waits = false;
     request->ghost->relays = true;
-    to_engine(request, GHOST_START, NULL);
+    request_to_engine(request, GHOST_START, NULL);
 }
 
 void ghost_end(Request *request, uint32_t grace_ms)
@@ -164,7 +152,7 @@ void ghost_end(Request *request, uint32_t grace_ms)
     if (!request->ghost || !request->ghost->wanted)
         return;
     buffer_put_u32(&payload, grace_ms);
-    to_engine(request, GHOST_END, &payload);
+    request_to_engine(request, GHOST_END, &payload);
     buffer_done(&payload);
 }
 
@@ -175,7 +163,7 @@ void ghost_freeze(Request *request, bool frozen)
     if (!request->ghost || !request->ghost->wanted)
         return;
     buffer_put_u8(&payload, frozen);
-    to_engine(request, GHOST_FREEZE, &payload);
+    request_to_engine(request, GHOST_FREEZE, &payload);
     buffer_done(&payload);
 }
 

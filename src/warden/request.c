@@ -152,6 +152,18 @@ void request_to_executor(Request *request, uint16_t type, const void *payload, s
         warden_fail(warden, "cannot reach the executor", result);
 }
 
+void request_to_engine(Request *request, uint16_t type, const Buffer *payload)
+{
+    Warden *warden = request->warden;
+    int result = payload ? payload->error : 0;
+
+    if (result == 0 && warden->engine)
+        result = link_send(warden->engine, type, request->key, payload ? payload->bytes : NULL,
+                           payload ? payload->size : 0);
+    if (result < 0)
+        log_error("the engine process does not take its orders: %s", strerror(-result));
+}
+
 void request_end_in_executor(Request *request, uint32_t grace_ms)
 {
     Buffer payload = BUFFER_EMPTY(8);

@@ -24,6 +24,9 @@ void request_ack(Request *request, uint8_t ack);
 void request_tell(Request *request, const char *text);
 void request_exit(Request *request, uint8_t kind, uint8_t value);
 
+/* To the engine process, if there is one; `payload` may be NULL. What fails is logged: the
+ * request's deadline tells. */
+void request_to_engine(Request *request, uint16_t type, const Buffer *payload);
 /* To the executor. */
 void request_to_executor(Request *request, uint16_t type, const void *payload, size_t size);
 void request_end_in_executor(Request *request, uint32_t grace_ms);
