@@ -12,11 +12,7 @@ import engine as engines  # noqa: E402  pylint: disable=wrong-import-position
 
 
 def pytest_collection_modifyitems(items):
-    why = engines.missing()
-    here = os.path.dirname(os.path.abspath(__file__))
-    for item in items:
-        if why and str(item.path).startswith(here + os.sep):
-            item.add_marker(pytest.mark.skip(reason=f"containers: {why}"))
+    engines.skip_without(items, os.path.dirname(os.path.abspath(__file__)), "containers", engines.missing())
 
 
 # Instead of tests/conftest.py's: the first test of a session starts an engine, imports images, and

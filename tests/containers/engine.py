@@ -36,6 +36,8 @@ import sys
 import tempfile
 import time
 
+import pytest
+
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import harness  # noqa: E402  pylint: disable=wrong-import-position
@@ -56,6 +58,13 @@ def missing():
         if not os.path.exists(path) and not shutil.which(os.path.basename(path)):
             return f"needs {path} (scripts/bootstrap test)"
     return None
+
+
+def skip_without(items, directory, what, why):
+    """Skips the collected tests of a directory, loudly, when `why` says what is missing for them."""
+    for item in items:
+        if why and str(item.path).startswith(directory + os.sep):
+            item.add_marker(pytest.mark.skip(reason=f"{what}: {why}"))
 
 
 def quietly(*command):

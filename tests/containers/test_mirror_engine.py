@@ -10,6 +10,8 @@ import time
 import harness
 import pytest
 from mirrored import PATH, Prisoner, everything
+from test_mirror import CASES as MIRROR_CASES
+from test_mirror import LOOK, facts
 
 LAUNCHER = "/run/clawrden/clawrden-launcher"
 PYTHON_IMAGE = "python:3.11-slim"
@@ -63,27 +65,8 @@ def test_how_it_ends_and_where_it_is(engine, make):
     warden.verify()
 
 
-LOOK = ("umask 027; nice -n 3 {cat} /proc/self/status; echo ==; {cat} /proc/self/limits; echo ==; "
-        "{cat} /proc/self/oom_score_adj; echo ==; {cat} /proc/self/cgroup; echo ==; {cat} /proc/self/stat")
-CASES = {
-    "user": (["--group-add", "27", "--group-add", "4"], "1000:1000"),
-    "root": ([], "0:0"),
-    "user without anything": (["--cap-drop", "ALL", "--security-opt", "no-new-privileges"], "1000:1000"),
-    "root of few capabilities": (["--cap-drop", "ALL", "--cap-add", "CHOWN", "--cap-add", "NET_RAW"], "0:0"),
-    "limits": (["--ulimit", "nofile=300:400", "--ulimit", "core=0:0", "--ulimit", "stack=1000000:2000000",
-                "--oom-score-adj", "300", "-m", "200m", "--pids-limit", "50"], "1000:100"),
-    "unconfined": (["--security-opt", "seccomp=unconfined"], "1000:1000"),
-}
-STATUS = ("Umask", "Uid", "Gid", "Groups", "SigIgn", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb",
-          "NoNewPrivs", "Seccomp", "Seccomp_filters")
-
-
-def facts(text):
-    status, limits, oom, cgroups, stat = text.split("==\n")
-    lines = dict(line.split(":", 1) for line in status.splitlines())
-    return {**{name: lines[name] for name in STATUS}, "limits": limits, "oom_score_adj": oom,
-            "levels": len(lines["NSpid"].split()), "nice": stat.rpartition(") ")[2].split()[16],
-            "cgroups": sorted(line for line in cgroups.splitlines() if not line.startswith("0::"))}
+# A filter that forbids what the joiner does before it is the caller says nothing about an engine.
+CASES = {name: case for name, case in MIRROR_CASES.items() if name != "filters that forbid what comes before them"}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -7,15 +7,12 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import engine as engines  # noqa: E402  pylint: disable=wrong-import-position
 import service  # noqa: E402  pylint: disable=wrong-import-position
 
 
 def pytest_collection_modifyitems(items):
-    why = service.missing()
-    here = os.path.dirname(os.path.abspath(__file__))
-    for item in items:
-        if why and str(item.path).startswith(here + os.sep):
-            item.add_marker(pytest.mark.skip(reason=f"podman: {why}"))
+    engines.skip_without(items, os.path.dirname(os.path.abspath(__file__)), "podman", service.missing())
 
 
 @pytest.fixture(scope="session")
